@@ -1,0 +1,47 @@
+# SPDX-License-Identifier: BSD-3-Clause
+# Thin: meson builds, scripts/ test. The README's two commands are "sudo make try" and "sudo make check".
+BUILD ?= build
+PREFIX ?= /usr/local
+DESTDIR ?=
+MESON_ARGS ?=
+
+.PHONY: all install deps try check check-asan check-tsan bench bench-fences bench-scale clean
+
+all: $(BUILD)/build.ninja
+	ninja -C $(BUILD)
+
+$(BUILD)/build.ninja:
+	meson setup $(BUILD) --prefix $(PREFIX) $(MESON_ARGS)
+
+install: all
+	DESTDIR=$(DESTDIR) meson install -C $(BUILD) --no-rebuild
+
+deps:
+	scripts/deps.sh
+
+# Installs, builds, shows a mounted file system at work, takes everything away again.
+try: deps
+	BUILD=$(abspath $(BUILD)) scripts/try.sh
+
+# Installs, builds, runs every test; the last line counts.
+check: deps
+	BUILD=$(abspath $(BUILD)) scripts/check.sh
+
+check-asan: deps
+	BUILD=$(abspath $(BUILD)) scripts/check.sh asan
+
+check-tsan: deps
+	BUILD=$(abspath $(BUILD)) scripts/check.sh tsan
+
+# Tables with a bar and a verdict for each row; they fail if a row is short.
+bench: deps all
+	BUILD=$(abspath $(BUILD)) bench/bench.sh
+
+bench-fences: all
+	$(BUILD)/bench/fences
+
+bench-scale: all
+	$(BUILD)/bench/scale
+
+clean:
+	rm -rf $(BUILD) $(BUILD)-clang $(BUILD)-asan $(BUILD)-tsan

@@ -1,0 +1,307 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Opening and closing of what is mapped: device-DAX nodes, files on DAX file systems, plain files, block devices, memory.
+ *
+ * Two locks keep a second user away: flock(2) on the file or device node (our own programs), and O_EXCL on block devices (the
+ * kernel's mounts, md, lvm, ...). Both end with the process, whatever kills it.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <linux/fs.h>
+#include <linux/magic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <sys/vfs.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "base/util.h"
+#include "pmem/isa.h"
+#include "pmem/map.h"
+#include "pmem/pmem.h"
+#include "pmem/sim_record.h"
+
+#define PAGE_BYTES 4096u
+#define DEVICE_LOCK_TRIES 50 /* udev holds a shared lock on a device while it looks at it */
+#define DEVICE_LOCK_WAIT_MS 10
+
+/* A number in /sys/dev/char/MAJOR:MINOR/attribute; decimal or 0x. */
+static int sysfs_char_u64(dev_t rdev, const char *attribute, uint64_t *out_value)
+{
+	char path[PATH_MAX], text[32] = "", *end;
+	unsigned long long value;
+	ssize_t n;
+	int fd;
+
+	snprintf(path, sizeof(path), "/sys/dev/char/%u:%u/%s", major(rdev), minor(rdev), attribute);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	n = read(fd, text, sizeof(text) - 1);
+	close(fd);
+	if (n <= 0)
+		return -EIO;
+	errno = 0;
+	value = strtoull(text, &end, 0);
+	if (errno || end == text || (*end && *end != '\n'))
+		return -EIO;
+	*out_value = value;
+	return 0;
+}
+
+static int is_device_dax(dev_t rdev)
+{
+	char path[PATH_MAX], target[PATH_MAX];
+	const char *name;
+	ssize_t n;
+
+	snprintf(path, sizeof(path), "/sys/dev/char/%u:%u/subsystem", major(rdev), minor(rdev));
+	n = readlink(path, target, sizeof(target) - 1);
+	if (n <= 0)
+		return 0;
+	target[n] = '\0';
+	name = strrchr(target, '/');
+	return !strcmp(name ? name + 1 : target, "dax");
+}
+
+/* Locks the open file; waits a little for udev on devices. */
+static int lock_fd(int fd, mode_t type, int rdonly)
+{
+	const struct timespec wait = { .tv_nsec = DEVICE_LOCK_WAIT_MS * 1000000L };
+	int tries = S_ISREG(type) ? 1 : DEVICE_LOCK_TRIES;
+
+	while (flock(fd, (rdonly ? LOCK_SH : LOCK_EX) | LOCK_NB)) {
+		if (errno != EWOULDBLOCK)
+			return -errno;
+		if (--tries <= 0)
+			return -EBUSY;
+		nanosleep(&wait, NULL);
+	}
+	return 0;
+}
+
+/* Opens path and locks it. out_st: of the open file. */
+static int open_backing(const char *path, unsigned int flags, struct stat *out_st, int *out_fd)
+{
+	int rdonly = (flags & PMEM_OPEN_RDONLY) != 0, lock = !(flags & PMEM_OPEN_NOLOCK);
+	int oflags = (rdonly ? O_RDONLY : O_RDWR) | O_CLOEXEC | O_NOCTTY | O_NONBLOCK;
+	struct stat st;
+	int fd, err = 0;
+
+	if (stat(path, &st))
+		return -errno;
+	if (!S_ISREG(st.st_mode) && !S_ISBLK(st.st_mode) && !(S_ISCHR(st.st_mode) && is_device_dax(st.st_rdev)))
+		return -ENOTBLK;
+	if (S_ISBLK(st.st_mode) && lock && !rdonly)
+		oflags |= O_EXCL;
+	fd = open(path, oflags);
+	if (fd < 0)
+		return -errno;
+	if (fstat(fd, out_st))
+		err = -errno;
+	else if ((out_st->st_mode & S_IFMT) != (st.st_mode & S_IFMT) || out_st->st_rdev != st.st_rdev)
+		err = -ENOTBLK; /* replaced between the two calls */
+	else if (lock)
+		err = lock_fd(fd, st.st_mode, rdonly);
+	if (err) {
+		close(fd);
+		return err;
+	}
+	*out_fd = fd;
+	return 0;
+}
+
+/* Bytes that can be mapped, and the alignment that the mapping needs. */
+static int backing_size(int fd, const struct stat *st, uint64_t *out_size, uint64_t *out_align)
+{
+	uint64_t size = 0, align = PMEM_MAP_ALIGN;
+	int err = 0;
+
+	if (S_ISREG(st->st_mode)) {
+		size = (uint64_t)st->st_size;
+	} else if (S_ISBLK(st->st_mode)) {
+		if (ioctl(fd, BLKGETSIZE64, &size))
+			err = -errno;
+	} else {
+		uint64_t dev_align;
+
+		err = sysfs_char_u64(st->st_rdev, "size", &size);
+		if (!sysfs_char_u64(st->st_rdev, "align", &dev_align) && dev_align > align && !(dev_align & (dev_align - 1)))
+			align = dev_align;
+	}
+	if (err)
+		return err;
+	size = round_down_to(size, PAGE_BYTES);
+	if (!size)
+		return -EINVAL;
+	*out_size = size;
+	*out_align = align;
+	return 0;
+}
+
+/* Maps pm->fd; finds out whether it is direct. */
+static int map_backing(struct pmem *pm, mode_t type, uint64_t align)
+{
+	struct pmem_map_request req = {
+		.len = pm->size,
+		.align = align,
+		.prot = pm->rdonly ? PROT_READ : PROT_READ | PROT_WRITE,
+		.flags = MAP_SHARED,
+		.fd = pm->fd,
+	};
+	struct statfs sfs;
+	int err;
+
+	if (S_ISCHR(type)) {
+		pm->kind = PMEM_KIND_DEVDAX;
+		return pmem_map(&req, &pm->base);
+	}
+	req.flags = MAP_SHARED_VALIDATE | MAP_SYNC;
+	pm->kind = PMEM_KIND_FSDAX;
+	if (!pmem_map(&req, &pm->base))
+		return 0;
+	req.flags = MAP_SHARED;
+	pm->kind = PMEM_KIND_FILE;
+	err = pmem_map(&req, &pm->base);
+	if (!err && !fstatfs(pm->fd, &sfs) && sfs.f_type == TMPFS_MAGIC)
+		madvise(pm->base, pm->size, MADV_HUGEPAGE);
+	return err;
+}
+
+static struct pmem *pmem_alloc(enum pmem_kind kind)
+{
+	struct pmem *pm = calloc(1, sizeof(*pm));
+
+	if (!pm)
+		return NULL;
+	pm->kind = kind;
+	pm->fd = -1;
+	pm->isa = pmem_isa_best();
+	return pm;
+}
+
+int pmem_open(const char *path, unsigned int flags, struct pmem **out_pm)
+{
+	struct pmem *pm;
+	struct stat st;
+	uint64_t align;
+	int err;
+
+	pm = pmem_alloc(PMEM_KIND_FILE);
+	if (!pm)
+		return -ENOMEM;
+	pm->rdonly = (flags & PMEM_OPEN_RDONLY) != 0;
+	err = open_backing(path, flags, &st, &pm->fd);
+	if (err)
+		goto free_pm;
+	err = backing_size(pm->fd, &st, &pm->size, &align);
+	if (err)
+		goto close_fd;
+	err = map_backing(pm, st.st_mode, align);
+	if (err)
+		goto close_fd;
+	*out_pm = pm;
+	return 0;
+close_fd:
+	close(pm->fd);
+free_pm:
+	free(pm);
+	return err;
+}
+
+int pmem_open_anon(uint64_t size, struct pmem **out_pm)
+{
+	struct pmem_map_request req = {
+		.len = round_up_to(size, PMEM_MAP_ALIGN),
+		.align = PMEM_MAP_ALIGN,
+		.prot = PROT_READ | PROT_WRITE,
+		.flags = MAP_PRIVATE | MAP_ANONYMOUS,
+		.fd = -1,
+	};
+	struct pmem *pm = pmem_alloc(PMEM_KIND_ANON);
+	int err;
+
+	if (!pm)
+		return -ENOMEM;
+	err = pmem_map(&req, &pm->base);
+	if (err) {
+		free(pm);
+		return err;
+	}
+	pm->size = req.len;
+	*out_pm = pm;
+	return 0;
+}
+
+int pmem_open_external(void *base, uint64_t size, struct pmem **out_pm)
+{
+	struct pmem *pm;
+
+	if (!base || (uintptr_t)base % PAGE_BYTES || !size)
+		return -EINVAL;
+	pm = pmem_alloc(PMEM_KIND_EXTERNAL);
+	if (!pm)
+		return -ENOMEM;
+	pm->base = base;
+	pm->size = size;
+	*out_pm = pm;
+	return 0;
+}
+
+void pmem_close(struct pmem *pm)
+{
+	if (!pm)
+		return;
+	sim_free(pm->sim);
+	if (pm->base && pm->kind != PMEM_KIND_EXTERNAL)
+		munmap(pm->base, pm->size);
+	if (pm->fd >= 0)
+		close(pm->fd);
+	free(pm);
+}
+
+int pmem_sync(struct pmem *pm)
+{
+	if (pm->kind != PMEM_KIND_FILE || pm->rdonly)
+		return 0;
+	return fdatasync(pm->fd) ? -errno : 0;
+}
+
+const char *pmem_kind_name(enum pmem_kind kind)
+{
+	static const char *const names[] = {
+		[PMEM_KIND_DEVDAX] = "devdax", [PMEM_KIND_FSDAX] = "fsdax",       [PMEM_KIND_FILE] = "file",
+		[PMEM_KIND_ANON] = "memory",   [PMEM_KIND_EXTERNAL] = "external", [PMEM_KIND_SIM] = "simulated",
+	};
+
+	return (size_t)kind < ARRAY_SIZE(names) ? names[kind] : "unknown";
+}
+
+const char *pmem_isa_name(const struct pmem *pm)
+{
+	return pm->sim ? "simulated" : pm->isa->name;
+}
+
+const char *pmem_notice(const struct pmem *pm)
+{
+	switch (pm->kind) {
+	case PMEM_KIND_FILE:
+		return "backing file is not persistent memory: everything survives a crash of the server, but after a "
+		       "power failure or kernel crash there is only what fsync() or sync() wrote";
+	case PMEM_KIND_ANON:
+	case PMEM_KIND_SIM:
+		return "backing is memory of the server: nothing survives its end";
+	default:
+		if (!pm->isa->writes_back)
+			return "no known instruction writes this CPU's caches back: a power failure may lose data";
+		return "";
+	}
+}

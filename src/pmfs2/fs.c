@@ -1,0 +1,211 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Opening, closing, time, messages. */
+#include "pmfs2/fs.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/log.h"
+#include "pmfs2/alloc.h"
+#include "pmfs2/inode.h"
+#include "pmfs2/intent.h"
+#include "pmfs2/itable.h"
+#include "pmfs2/journal.h"
+#include "pmfs2/media/super.h"
+#include "pmfs2/mount.h"
+#include "pmfs2/refs.h"
+
+void fs_log(struct fs *fs, int level, const char *fmt, ...)
+{
+	char msg[512];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(msg, sizeof(msg), fmt, ap);
+	va_end(ap);
+	if (fs->host && fs->host->log)
+		fs->host->log(fs->host->ctx, level, msg);
+	else
+		log_printf(level, "%s", msg);
+}
+
+int fs_corrupt(struct fs *fs, const char *fmt, ...)
+{
+	char msg[400];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(msg, sizeof(msg), fmt, ap);
+	va_end(ap);
+	if (!atomic_exchange(&fs->damaged, 1))
+		fs_log(fs, LOG_LEVEL_ERROR, "%s; read-only from now on: unmount and check the file system", msg);
+	else
+		fs_log(fs, LOG_LEVEL_ERROR, "%s", msg);
+	return -EUCLEAN;
+}
+
+uint64_t fs_now(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_REALTIME_COARSE, &ts);
+	return fs_time_encode((struct zus_time){ ts.tv_sec, (uint32_t)ts.tv_nsec });
+}
+
+uint64_t fs_time_encode(struct zus_time t)
+{
+	int64_t sec = t.sec - PMFS2_TIME_EPOCH_S;
+
+	if (t.sec < PMFS2_TIME_EPOCH_S)
+		return 0;
+	if (t.sec > (int64_t)(UINT64_MAX / 1000000000) - 1 + PMFS2_TIME_EPOCH_S)
+		return UINT64_MAX;
+	return (uint64_t)sec * 1000000000 + t.nsec;
+}
+
+struct zus_time fs_time_decode(uint64_t media_time)
+{
+	return (struct zus_time){ (int64_t)(media_time / 1000000000) + PMFS2_TIME_EPOCH_S, (uint32_t)(media_time % 1000000000) };
+}
+
+static int super_open(struct fs *fs)
+{
+	struct pmfs2_super *sb = malloc(sizeof(*sb));
+	const char *why = "";
+	int used_copy, err;
+
+	if (!sb)
+		return -ENOMEM;
+	fs->sb = sb;
+	err = super_read(fs->pm->base, fs->pm->size, sb, &used_copy, &why);
+	if (err) {
+		fs_log(fs, LOG_LEVEL_ERROR, "%s", why);
+		return err;
+	}
+	if (used_copy)
+		fs_log(fs, LOG_LEVEL_WARNING, "superblock in block 0 is damaged, its copy is used; repair it with fsck.pmfs2");
+	if (le64_get(sb->ro_compat) & ~PMFS2_RO_COMPAT_KNOWN) {
+		fs_log(fs, LOG_LEVEL_NOTICE, "uses features that this version can only read: mounted read-only");
+		atomic_fetch_or(&fs->mount_flags, ZUS_MOUNT_RDONLY);
+	}
+	fs->n_blocks = le64_get(sb->n_blocks);
+	fs->data_block = le64_get(sb->data_block);
+	fs->hash_key[0] = le64_get(sb->hash_seed[0]);
+	fs->hash_key[1] = le64_get(sb->hash_seed[1]);
+	fs->state = fs_block(fs, 1);
+	return 0;
+}
+
+static void parts_free(struct fs *fs)
+{
+	intents_free(fs->intents);
+	itable_free(fs->itable);
+	inode_cache_free(fs->icache);
+	refs_free(fs->refs);
+	alloc_free(fs->alloc);
+	mutex_fini(&fs->rename_lock);
+	free((void *)(uintptr_t)fs->sb);
+	free(fs);
+}
+
+static int parts_new(struct fs *fs, const struct journal_state *st)
+{
+	int err = alloc_new(fs, st->free_blocks, &fs->alloc);
+
+	if (!err)
+		err = inode_cache_new(&fs->icache);
+	if (!err)
+		err = refs_new(&fs->refs);
+	if (!err)
+		err = itable_new(fs, &fs->itable);
+	if (!err)
+		err = intents_load(fs, &fs->intents);
+	if (!err)
+		err = journal_new(fs, st, &fs->journal);
+	return err;
+}
+
+static void zus_fill(struct fs *fs)
+{
+	const uint8_t *u = fs->sb->uuid;
+
+	fs->zus.base = fs->pm->base;
+	fs->zus.size = fs->pm->size;
+	fs->zus.max_file_size = PMFS2_FILE_SIZE_MAX;
+	fs->zus.time_gran_ns = 1;
+	fs->zus.flags = atomic_load(&fs->mount_flags);
+	snprintf(fs->zus.uuid, sizeof(fs->zus.uuid), "%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-%02x%02x%02x%02x%02x%02x", u[0], u[1],
+		 u[2], u[3], u[4], u[5], u[6], u[7], u[8], u[9], u[10], u[11], u[12], u[13], u[14], u[15]);
+	snprintf(fs->zus.notice, sizeof(fs->zus.notice), "%s", pmem_notice(fs->pm));
+}
+
+static int root_check(struct fs *fs)
+{
+	struct inode *root;
+	int err = inode_get(fs, ZUS_NODE_ROOT, &root);
+
+	if (err)
+		return err == -ESTALE ? fs_corrupt(fs, "no root directory") : err;
+	if (!inode_is_dir(root))
+		err = fs_corrupt(fs, "the root is not a directory");
+	inode_put(fs, root);
+	return err;
+}
+
+int fs_open(struct pmem *pm, const struct zus_host *host, uint32_t flags, struct fs **out_fs)
+{
+	struct fs *fs = calloc(1, sizeof(*fs));
+	struct journal_state st;
+	int err;
+
+	if (!fs)
+		return -ENOMEM;
+	fs->pm = pm;
+	fs->host = host;
+	mutex_init(&fs->rename_lock, LOCK_RANK_RENAME, 0);
+	atomic_init(&fs->mount_flags, flags | (pm->rdonly ? ZUS_MOUNT_RDONLY : 0));
+	err = super_open(fs);
+	if (!err)
+		err = journal_recover(fs, &st);
+	if (err == -EROFS)
+		fs_log(fs, LOG_LEVEL_ERROR, "needs recovery, but the device is read-only: mount it once where it can be written");
+	if (!err)
+		err = parts_new(fs, &st);
+	if (!err)
+		err = root_check(fs);
+	if (!err && !pm->rdonly)
+		err = intents_finish(fs);
+	if (err) {
+		journal_free(fs->journal);
+		parts_free(fs);
+		return err;
+	}
+	if (st.replayed)
+		fs_log(fs, LOG_LEVEL_NOTICE, "recovered: %llu journal records replayed", (unsigned long long)st.replayed);
+	zus_fill(fs);
+	*out_fs = fs;
+	return 0;
+}
+
+void fs_close(struct fs *fs)
+{
+	struct pmem *pm = fs->pm;
+
+	journal_close(fs);
+	(void)pmem_sync(pm);
+	parts_free(fs);
+	pmem_close(pm);
+}
+
+void fs_abandon(struct fs *fs)
+{
+	struct pmem *pm = fs->pm;
+
+	journal_free(fs->journal);
+	parts_free(fs);
+	pmem_close(pm);
+}

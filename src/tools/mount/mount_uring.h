@@ -1,0 +1,11 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* The kernel's switch of FUSE over io_uring, which has to be on before the mount. */
+#ifndef TOOLS_MOUNT_URING_H
+#define TOOLS_MOUNT_URING_H
+
+#include "mount_options.h"
+
+/* Turns it on if asked to, says so once if it is off and would be used. -errno, with a message printed, if asked to and impossible. */
+int mount_uring_prepare(const struct mount_options *opts);
+
+#endif
