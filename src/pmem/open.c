@@ -33,15 +33,15 @@
 #define DEVICE_LOCK_TRIES 50 /* udev holds a shared lock on a device while it looks at it */
 #define DEVICE_LOCK_WAIT_MS 10
 
-/* A number in /sys/dev/char/MAJOR:MINOR/attribute; decimal or 0x. */
-static int sysfs_char_u64(dev_t rdev, const char *attribute, uint64_t *out_value)
+/* A number in /sys/dev/TYPE/MAJOR:MINOR/attribute, TYPE "char" or "block"; decimal or 0x. */
+static int sysfs_u64(const char *type, dev_t rdev, const char *attribute, uint64_t *out_value)
 {
 	char path[PATH_MAX], text[32] = "", *end;
 	unsigned long long value;
 	ssize_t n;
 	int fd;
 
-	snprintf(path, sizeof(path), "/sys/dev/char/%u:%u/%s", major(rdev), minor(rdev), attribute);
+	snprintf(path, sizeof(path), "/sys/dev/%s/%u:%u/%s", type, major(rdev), minor(rdev), attribute);
 	fd = open(path, O_RDONLY | O_CLOEXEC);
 	if (fd < 0)
 		return -errno;
@@ -55,6 +55,16 @@ static int sysfs_char_u64(dev_t rdev, const char *attribute, uint64_t *out_value
 		return -EIO;
 	*out_value = value;
 	return 0;
+}
+
+/* True for /dev/pmem0 and its partitions: memory, which the kernel nevertheless maps through the page cache. */
+static int is_dax_block_device(dev_t rdev)
+{
+	uint64_t dax = 0;
+
+	if (sysfs_u64("block", rdev, "queue/dax", &dax))
+		sysfs_u64("block", rdev, "../queue/dax", &dax);
+	return dax == 1;
 }
 
 static int is_device_dax(dev_t rdev)
@@ -133,8 +143,8 @@ static int backing_size(int fd, const struct stat *st, uint64_t *out_size, uint6
 	} else {
 		uint64_t dev_align;
 
-		err = sysfs_char_u64(st->st_rdev, "size", &size);
-		if (!sysfs_char_u64(st->st_rdev, "align", &dev_align) && dev_align > align && !(dev_align & (dev_align - 1)))
+		err = sysfs_u64("char", st->st_rdev, "size", &size);
+		if (!sysfs_u64("char", st->st_rdev, "align", &dev_align) && dev_align > align && !(dev_align & (dev_align - 1)))
 			align = dev_align;
 	}
 	if (err)
@@ -208,6 +218,7 @@ int pmem_open(const char *path, unsigned int flags, struct pmem **out_pm)
 	err = map_backing(pm, st.st_mode, align);
 	if (err)
 		goto close_fd;
+	pm->block_dax = S_ISBLK(st.st_mode) && is_dax_block_device(st.st_rdev);
 	*out_pm = pm;
 	return 0;
 close_fd:
@@ -294,6 +305,10 @@ const char *pmem_notice(const struct pmem *pm)
 {
 	switch (pm->kind) {
 	case PMEM_KIND_FILE:
+		if (pm->block_dax)
+			return "the kernel maps this pmem device through its page cache: after a power failure there is only "
+			       "what fsync() or sync() wrote. For direct access use a device-DAX node "
+			       "(ndctl create-namespace -m devdax) or a file on a DAX file system";
 		return "backing file is not persistent memory: everything survives a crash of the server, but after a "
 		       "power failure or kernel crash there is only what fsync() or sync() wrote";
 	case PMEM_KIND_ANON:

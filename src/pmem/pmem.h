@@ -37,6 +37,7 @@ struct pmem {
 	enum pmem_kind kind;
 	int fd; /* -1 where there is none */
 	int rdonly;
+	int block_dax; /* PMEM_KIND_FILE on a pmem block device (/dev/pmem0) */
 	const struct pmem_isa *isa; /* instructions chosen at start */
 	struct pmem_sim *sim; /* not NULL: record */
 };

@@ -37,6 +37,9 @@ int file_truncate_finish(struct fs *fs, struct inode_edit *edit);
 /* Finishes a SHIFT intent (collapse or insert range) found at mount or left by a failed step. Clears the intent with its last step. */
 int file_shift_resume(struct fs *fs, struct inode *ip, uint32_t slot);
 
+/* The same for a TRUNCATE intent. */
+int file_truncate_resume(struct fs *fs, struct inode *ip, uint32_t slot);
+
 /* The target of a symlink that does not fit into the inode: one data block, mapped at block 0 of a fresh image. */
 int file_put_block0(struct tx *tx, struct inode_edit *edit, const void *data, uint32_t len);
 /* Reads it back: len bytes, at most 4095. -EUCLEAN. */

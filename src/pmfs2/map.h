@@ -152,7 +152,7 @@ struct map_window {
 	struct map_path path;
 	struct map_nodes nodes;
 	uint64_t huge_word; /* HUGE: the word on media, 0: new */
-	struct run huge; /* HUGE that is to be made */
+	struct entry huge; /* HUGE: as it shall be */
 	uint32_t n_runs;
 	struct run runs[MAP_RUNS_MAX]; /* reserved for the fresh entries, in their order */
 	uint64_t fresh[MAP_WINDOW / 64]; /* entries that get a new block */

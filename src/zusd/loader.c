@@ -11,7 +11,6 @@
 #include <unistd.h>
 
 #include "base/log.h"
-#include "base/util.h"
 
 #define NAME_LEN_MAX 4000u
 
@@ -109,20 +108,18 @@ static int plugin_load_by_soname(struct loader *ld, const char *soname)
 
 static int plugin_load_by_name(struct loader *ld, const char *name, const char *dir)
 {
-	static const char *const patterns[] = { "%s/%s.so", "%s/lib%s.so" };
-	static const char *const sonames[] = { "lib%s.so", "%s.so" };
 	char path[2 * NAME_LEN_MAX + 16];
 	int err;
 
 	if (strchr(name, '/'))
 		return plugin_load(ld, name);
-	for (size_t i = 0; i < ARRAY_SIZE(patterns); i++) {
-		snprintf(path, sizeof(path), i ? patterns[1] : patterns[0], dir, name);
+	for (int with_lib = 0; with_lib <= 1; with_lib++) {
+		snprintf(path, sizeof(path), "%s/%s%s.so", dir, with_lib ? "lib" : "", name);
 		if (!access(path, F_OK))
 			return plugin_load(ld, path);
 	}
-	for (size_t i = 0; i < ARRAY_SIZE(sonames); i++) {
-		snprintf(path, sizeof(path), i ? sonames[1] : sonames[0], name);
+	for (int with_lib = 1; with_lib >= 0; with_lib--) {
+		snprintf(path, sizeof(path), "%s%s.so", with_lib ? "lib" : "", name);
 		err = plugin_load_by_soname(ld, path);
 		if (err != -ENOENT)
 			return err;

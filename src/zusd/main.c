@@ -134,11 +134,11 @@ static int serve(const struct server_config *config, int ready_fd)
 	if (err)
 		return 1;
 	privileges_drop();
+	if (ready_fd >= 0)
+		daemonize_ready(ready_fd);
 	loader_names(&srv.loader, names, sizeof(names));
 	log_notice("zusd %s is ready on %s, file systems: %s", PMFS2_VERSION, srv.socket_path, names);
 	sd_notify(0, "READY=1\nSTATUS=Ready");
-	if (ready_fd >= 0)
-		daemonize_ready(ready_fd);
 	err = server_run(&srv);
 	sd_notify(0, "STOPPING=1");
 	/* A mount that could not be ended still has threads: the process ends under them. */

@@ -2,7 +2,6 @@
 /* read and write in all their forms, at any size and offset, by one and by several processes. */
 #include "posix.h"
 
-#include <limits.h>
 #include <sys/mman.h>
 #include <sys/uio.h>
 
@@ -78,8 +77,9 @@ static void rw_at_end_of_file(void)
 
 static void rw_bad_arguments(void)
 {
-	struct iovec too_long[2] = { { (void *)1, SSIZE_MAX }, { (void *)1, 1 } };
+	volatile int minus_one = -1; /* hidden from the compiler, which would warn */
 	char c = 'c';
+	struct iovec one = { &c, 1 };
 	int fd, dir;
 
 	ENTER();
@@ -91,22 +91,22 @@ static void rw_bad_arguments(void)
 	CHECK_ERRNO(lseek(fd, -1, SEEK_SET), EINVAL);
 	CHECK_ERRNO(lseek(fd, 0, 99), EINVAL);
 	CHECK_ERRNO(read(dir, &c, 1), EISDIR);
-	CHECK_ERRNO(writev(fd, too_long, 2), EINVAL);
-	CHECK_ERRNO(writev(fd, too_long, -1), EINVAL);
+	CHECK_ERRNO(writev(fd, &one, minus_one), EINVAL);
 	CHECK_EQ(posix_stat("f").st_size, 10);
 }
 
 static void rw_bad_address_efault(void)
 {
 	char *pages = mmap(NULL, 8192, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	char *volatile nowhere = (char *)1; /* hidden from the compiler, which would warn */
 	ssize_t n;
 	int fd;
 
 	ENTER();
 	posix_make("f", 10000, 1);
 	fd = posix_open("f", O_RDWR, 0);
-	CHECK_ERRNO(pwrite(fd, (void *)1, 5000, 0), EFAULT);
-	CHECK_ERRNO(pread(fd, (void *)1, 5000, 0), EFAULT);
+	CHECK_ERRNO(pwrite(fd, nowhere, 5000, 0), EFAULT);
+	CHECK_ERRNO(pread(fd, nowhere, 5000, 0), EFAULT);
 	CHECK_EQ(munmap(pages + 4096, 4096), 0);
 	posix_fill(pages, 4096, 2, 0);
 	n = pwrite(fd, pages, 8192, 20000);

@@ -406,6 +406,9 @@ static void pmem_kind_names_are_distinct_and_notices_fit(void)
 		CHECK(strlen(pmem_notice(pm)) < 256); /* zus_fs.notice */
 		CHECK(!strchr(pmem_notice(pm), '\n'));
 	}
+	pm->kind = PMEM_KIND_FILE;
+	pm->block_dax = 1;
+	CHECK(strlen(pmem_notice(pm)) < 256 && strstr(pmem_notice(pm), "devdax"));
 	pm->kind = PMEM_KIND_ANON;
 	pmem_close(pm);
 }

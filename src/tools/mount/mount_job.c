@@ -228,6 +228,8 @@ int mount_job_run(struct mount_job *job)
 		rc = server_open(cl, job, source, dir, &id);
 	if (!rc)
 		rc = mount_and_start(cl, job, source, dir, id);
+	if (!rc)
+		mount_uring_notice(&job->opts);
 	if (!rc && job->verbose)
 		printf("mount.pmfs2: %s mounted on %s, type fuse.%s, by zusd %s (process %d)\n", source, dir, job->opts.fstype, cl->version,
 		       (int)cl->pid);

@@ -5,7 +5,9 @@
 
 #include "mount_options.h"
 
-/* Turns it on if asked to, says so once if it is off and would be used. -errno, with a message printed, if asked to and impossible. */
+/* Turns it on if asked to. -errno, with a message printed, if asked to and impossible. */
 int mount_uring_prepare(const struct mount_options *opts);
+/* After a mount: says so if it is off and would have been used. */
+void mount_uring_notice(const struct mount_options *opts);
 
 #endif

@@ -143,6 +143,7 @@ static void serve_message(struct fuse_dev *dev, size_t len, struct fuse_stats *s
 	uint64_t start_ns = fuse_stats_now_ns();
 	struct fuse_pieces pieces;
 	struct iovec iov[2];
+	uint64_t end_ns;
 	int err;
 
 	if (fuse_split(dev->in, len, &dev->conn->dialect, &pieces)) {
@@ -158,12 +159,13 @@ static void serve_message(struct fuse_dev *dev, size_t len, struct fuse_stats *s
 	err = fuse_decode(&pieces, &dev->conn->dialect, &task->req);
 	if (!err)
 		err = fuse_task_serve(task);
+	end_ns = fuse_stats_now_ns();
+	fuse_stats_note(stats, task->req.opcode, end_ns - start_ns, task->n_bytes, err && err != -ENOSYS);
 	if (!task->sent && !fuse_op_is_silent(task->req.opcode)) {
 		iov[1].iov_base = task->out;
 		iov[1].iov_len = task->out_len;
 		send_answer(task, err, iov, !err && task->out_len ? 2 : 1);
 	}
-	fuse_stats_note(stats, task->req.opcode, fuse_stats_now_ns() - start_ns, task->n_bytes, err && err != -ENOSYS);
 }
 
 /* True if reading may go on: the error is of this moment, not of the connection. */
