@@ -35,13 +35,13 @@ int engine_lookup(struct zus_fs *fs, uint64_t dir, const char *name, uint64_t *o
 	return 0;
 }
 
-int engine_rename(struct zus_fs *fs, uint64_t old_dir, const char *old_name, uint64_t new_dir, const char *new_name, uint32_t flags)
+int engine_rename(struct zus_fs *fs, struct engine_place from, struct engine_place to, uint32_t flags)
 {
 	const struct zus_rename ren = {
-		.old_dir = old_dir,
-		.new_dir = new_dir,
-		.old_name = bench_name(old_name),
-		.new_name = bench_name(new_name),
+		.old_dir = from.dir,
+		.new_dir = to.dir,
+		.old_name = bench_name(from.name),
+		.new_name = bench_name(to.name),
 		.flags = flags,
 	};
 

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * "make bench-fences": store fences and cache lines per operation, counted by the simulated device. Each operation is done N_RUNS times
- * on names and files of its own; what it needs is made outside the count. The verdict is on the median; mean and maximum show what
- * the rarer events (a directory that splits, a journal ring that goes round) cost. Rows without a bar are information.
+ * "make bench-fences": store fences and cache lines per operation, counted by the simulated device. Each operation is done
+ * N_RUNS times on names and files of its own; what it needs is made outside the count. The verdict is on the median; mean and
+ * maximum show what the rarer events (a directory that splits, a journal ring that goes round) cost. Rows without a bar are
+ * information.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -169,19 +170,29 @@ static int run_truncate_zero(struct ctx *c)
 	return engine_set_size(c->fs, c->node, 0);
 }
 
+static struct engine_place name_place(const struct ctx *c)
+{
+	return (struct engine_place){ c->dir_a, c->name };
+}
+
+static struct engine_place other_place(const struct ctx *c)
+{
+	return (struct engine_place){ c->dir_b, c->other };
+}
+
 static int run_rename_same(struct ctx *c)
 {
-	return engine_rename(c->fs, c->dir_a, c->name, c->dir_a, c->other, 0);
+	return engine_rename(c->fs, name_place(c), (struct engine_place){ c->dir_a, c->other }, 0);
 }
 
 static int run_rename_across(struct ctx *c)
 {
-	return engine_rename(c->fs, c->dir_a, c->name, c->dir_b, c->other, 0);
+	return engine_rename(c->fs, name_place(c), other_place(c), 0);
 }
 
 static int run_exchange(struct ctx *c)
 {
-	return engine_rename(c->fs, c->dir_a, c->name, c->dir_b, c->other, ZUS_RENAME_EXCHANGE);
+	return engine_rename(c->fs, name_place(c), other_place(c), ZUS_RENAME_EXCHANGE);
 }
 
 static int run_append(struct ctx *c)

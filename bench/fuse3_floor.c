@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The file system that ours is compared with: what a careful programmer writes on Debian's libfuse3, low-level interface, default
- * loop and options, direct_io so that each read and write is a request. Data is plain memory. It has one level of names less than a
- * real one: a fixed table, looked up by walking it, which costs nothing beside a request.
+ * The file system that ours is compared with: what a careful programmer writes on Debian's libfuse3, low-level interface,
+ * default loop and options, direct_io so that each read and write is a request. Data is plain memory. It has one level of
+ * names less than a real one: a fixed table, looked up by walking it, which costs nothing beside a request.
  *
  * Usage: fuse3_floor [-f] DIR
  */
@@ -29,7 +29,10 @@ struct node {
 	char *data; /* FILE_CAP bytes, regular files */
 };
 
-/* Node 1 is the root; the index is the inode number. The lock is for names and sizes; data is not locked, as overwrites are not. */
+/*
+ * Node 1 is the root; the index is the inode number. The lock is for names and sizes; data is not locked, as overwrites are
+ * not.
+ */
 struct floor {
 	pthread_mutex_t lock;
 	struct node nodes[MAX_NODES];

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Metadata operations of metabench. Each works on BENCH_BATCH names of the client's own directory; what it needs is made, and what
- * it left is removed, outside the timed part. Names are absolute paths, as programs use them, and are new in each batch, so that no
- * kernel cache remembers them from the last one.
+ * Metadata operations of metabench. Each works on BENCH_BATCH names of the client's own directory; what it needs is made, and
+ * what it left is removed, outside the timed part. Names are absolute paths, as programs use them, and are new in each batch,
+ * so that no kernel cache remembers them from the last one.
  */
 #include "ops.h"
 

@@ -2,8 +2,9 @@
 /*
  * metabench: rates of file operations on several directories, side by side in one run.
  *
- * What is compared is run in turns (A B C, C B A, A B C ...) in short runs, so that whatever else the machine does hits all alike; a rate
- * is the median over the rounds, a ratio the median of the ratios within each round. Clients are processes pinned to one CPU each.
+ * What is compared is run in turns (A B C, C B A, A B C ...) in short runs, so that whatever else the machine does hits all
+ * alike; a rate is the median over the rounds, a ratio the median of the ratios within each round. Clients are processes
+ * pinned to one CPU each.
  */
 #include "ops.h"
 #include "runner.h"

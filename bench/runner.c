@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * One run of a case: clients are forked, pinned to a CPU each, prepare what they need, wait for each other, work for the given time in
- * batches of which only the operations themselves are timed, and put their rate into shared memory.
+ * One run of a case: clients are forked, pinned to a CPU each, prepare what they need, wait for each other, work for the
+ * given time in batches of which only the operations themselves are timed, and put their rate into shared memory.
  */
 #include "runner.h"
 #include "ops.h"

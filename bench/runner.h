@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Runs one case of metabench (an operation, a directory, a number of clients) for a short time, and the statistics over rounds. */
+/*
+ * Runs one case of metabench (an operation, a directory, a number of clients) for a short time, and the statistics over
+ * rounds.
+ */
 #ifndef BENCH_RUNNER_H
 #define BENCH_RUNNER_H
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * "make bench-scale": what grows with the number of entries, files and blocks, and what must not. The engine is called through the
- * plug-in interface, as the server calls it, on an image in /dev/shm; each mount is made in a process of its own, so that memory and
- * caches of one row do not help the next.
+ * "make bench-scale": what grows with the number of entries, files and blocks, and what must not. The engine is called
+ * through the plug-in interface, as the server calls it, on an image in /dev/shm; each mount is made in a process of its own,
+ * so that memory and caches of one row do not help the next.
  *
  * Usage: scale [-n FILES] [-d DIRECTORY]
  */
@@ -27,8 +27,21 @@
 #define TIB (1ull << 40)
 #define GIB (1ull << 30)
 
+/*
+ * What is compared: one big directory with as many small ones as hold the same number of files, so that both work on the same
+ * amount of memory and the difference is the directory's structure. One small directory alone stays in the CPU's caches:
+ * information.
+ */
+enum variant { MANY_SMALL, ONE_BIG, ONE_SMALL, N_VARIANTS };
+
+struct dirs {
+	uint64_t *nodes;
+	uint32_t n_dirs;
+	uint32_t n_entries; /* of each */
+};
+
 struct results {
-	double create_ns[2], lookup_ns[2]; /* small, big */
+	double create_ns[N_VARIANTS], lookup_ns[N_VARIANTS];
 	double mount_clean_s, mount_killed_s, mount_huge_s;
 	double first_lookup_s;
 	double anon_kib[2]; /* small, big */
@@ -76,34 +89,41 @@ static uint64_t next_rand(uint64_t *x)
 	return *x;
 }
 
-/* One batch of creates of new names, removed again without being timed. */
-static int time_creates(struct zus_fs *fs, uint64_t dir, uint32_t round, double *out_ns)
+/* The i-th directory to work on: all of them in turn, not in order. */
+static uint64_t pick_dir(const struct dirs *d, uint32_t i)
 {
+	return d->nodes[(uint64_t)i * 7919 % d->n_dirs];
+}
+
+/* One batch of creates of new names, removed again without being timed. */
+static int time_creates(struct zus_fs *fs, const struct dirs *d, uint32_t round, double *out_ns)
+{
+	const uint32_t first = round * N_BATCH;
 	char name[32];
 	double start = now_s();
 	int err = 0;
 
-	for (uint32_t i = 0; i < N_BATCH && !err; i++) {
-		snprintf(name, sizeof(name), "new-%u-%u", round, i);
-		err = engine_make(fs, dir, name, S_IFREG | 0644, NULL);
+	for (uint32_t i = first; i < first + N_BATCH && !err; i++) {
+		snprintf(name, sizeof(name), "new-%u", i);
+		err = engine_make(fs, pick_dir(d, i), name, S_IFREG | 0644, NULL);
 	}
 	*out_ns = (now_s() - start) / N_BATCH * 1e9;
-	for (uint32_t i = 0; i < N_BATCH && !err; i++) {
-		snprintf(name, sizeof(name), "new-%u-%u", round, i);
-		err = fs->ops->unlink(fs, dir, bench_name(name));
+	for (uint32_t i = first; i < first + N_BATCH && !err; i++) {
+		snprintf(name, sizeof(name), "new-%u", i);
+		err = fs->ops->unlink(fs, pick_dir(d, i), bench_name(name));
 	}
 	return err;
 }
 
-static int time_lookups(struct zus_fs *fs, uint64_t dir, uint32_t n, uint64_t *rand, double *out_ns)
+static int time_lookups(struct zus_fs *fs, const struct dirs *d, uint64_t *rand, double *out_ns)
 {
 	char name[32];
 	double start = now_s();
 	int err = 0;
 
 	for (uint32_t i = 0; i < N_BATCH && !err; i++) {
-		file_name(name, sizeof(name), (uint32_t)(next_rand(rand) % n));
-		err = engine_lookup(fs, dir, name, NULL);
+		file_name(name, sizeof(name), (uint32_t)(next_rand(rand) % d->n_entries));
+		err = engine_lookup(fs, pick_dir(d, (uint32_t)next_rand(rand)), name, NULL);
 	}
 	*out_ns = (now_s() - start) / N_BATCH * 1e9;
 	return err;
@@ -122,50 +142,68 @@ static double median(double *v, uint32_t n)
 	return v[n / 2];
 }
 
-/* Both directories in turns, medians over the rounds. */
-static int compare_dirs(struct zus_fs *fs, const uint64_t dirs[2], uint32_t n_files, struct results *res)
+/* All variants in turns, medians over the rounds. */
+static int compare_dirs(struct zus_fs *fs, const struct dirs *dirs, struct results *res)
 {
-	static double create[2][N_ROUNDS], lookup[2][N_ROUNDS];
-	const uint32_t n[2] = { N_SMALL, n_files };
+	static double create[N_VARIANTS][N_ROUNDS], lookup[N_VARIANTS][N_ROUNDS];
 	uint64_t rand = 88172645463325252ull;
 	int err = 0;
 
 	for (uint32_t r = 0; r < N_ROUNDS && !err; r++) {
-		for (uint32_t k = 0; k < 2 && !err; k++) {
-			uint32_t d = (k + r) % 2;
+		for (uint32_t k = 0; k < N_VARIANTS && !err; k++) {
+			uint32_t v = (k + r) % N_VARIANTS;
 
-			err = time_creates(fs, dirs[d], r, &create[d][r]);
+			err = time_creates(fs, &dirs[v], r, &create[v][r]);
 			if (!err)
-				err = time_lookups(fs, dirs[d], n[d], &rand, &lookup[d][r]);
+				err = time_lookups(fs, &dirs[v], &rand, &lookup[v][r]);
 		}
 	}
-	for (uint32_t d = 0; d < 2 && !err; d++) {
-		res->create_ns[d] = median(create[d], N_ROUNDS);
-		res->lookup_ns[d] = median(lookup[d], N_ROUNDS);
+	for (uint32_t v = 0; v < N_VARIANTS && !err; v++) {
+		res->create_ns[v] = median(create[v], N_ROUNDS);
+		res->lookup_ns[v] = median(lookup[v], N_ROUNDS);
+	}
+	return err;
+}
+
+static int make_dirs(struct zus_fs *fs, const char *prefix, struct dirs *d)
+{
+	char name[32];
+	int err = 0;
+
+	d->nodes = calloc(d->n_dirs, sizeof(*d->nodes));
+	if (!d->nodes)
+		return -ENOMEM;
+	for (uint32_t i = 0; i < d->n_dirs && !err; i++) {
+		snprintf(name, sizeof(name), i ? "%s-%u" : "%s", prefix, i);
+		err = engine_make(fs, ZUS_NODE_ROOT, name, S_IFDIR | 0755, &d->nodes[i]);
+		if (!err)
+			err = fill_dir(fs, d->nodes[i], d->n_entries);
 	}
 	return err;
 }
 
 static int stage_fill(struct scale *s)
 {
-	uint64_t dirs[2];
+	static const char *const prefix[N_VARIANTS] = { "small", "big", "one" };
+	struct dirs dirs[N_VARIANTS] = {
+		[MANY_SMALL] = { .n_dirs = s->n_files / N_SMALL + 1, .n_entries = N_SMALL },
+		[ONE_BIG] = { .n_dirs = 1, .n_entries = s->n_files },
+		[ONE_SMALL] = { .n_dirs = 1, .n_entries = N_SMALL },
+	};
 	struct zus_fs *fs;
-	int err = bench_format_file(s->image, 8 * GIB);
+	int err = bench_format_file(s->image, 16 * GIB);
 
 	if (!err)
 		err = bench_mount_file(s->image, &fs);
 	if (err)
 		return err;
-	err = engine_make(fs, ZUS_NODE_ROOT, "small", S_IFDIR | 0755, &dirs[0]);
+	for (uint32_t v = 0; v < N_VARIANTS && !err; v++)
+		err = make_dirs(fs, prefix[v], &dirs[v]);
 	if (!err)
-		err = engine_make(fs, ZUS_NODE_ROOT, "big", S_IFDIR | 0755, &dirs[1]);
-	if (!err)
-		err = fill_dir(fs, dirs[0], N_SMALL);
-	if (!err)
-		err = fill_dir(fs, dirs[1], s->n_files);
-	if (!err)
-		err = compare_dirs(fs, dirs, s->n_files, s->res);
+		err = compare_dirs(fs, dirs, s->res);
 	fs->ops->unmount(fs);
+	for (uint32_t v = 0; v < N_VARIANTS; v++)
+		free(dirs[v].nodes);
 	return err;
 }
 
@@ -173,7 +211,7 @@ static int stage_fill_small(struct scale *s)
 {
 	struct zus_fs *fs;
 	uint64_t dir;
-	int err = bench_format_file(s->small, 8 * GIB);
+	int err = bench_format_file(s->small, 16 * GIB);
 
 	if (!err)
 		err = bench_mount_file(s->small, &fs);
@@ -339,13 +377,15 @@ static void print_dirs(struct scale *s, int err)
 	const struct results *r = s->res;
 	char what[96];
 
-	if (!err)
-		printf("# per create %.0f ns with %u entries, %.0f ns with %u; per lookup %.0f ns and %.0f ns\n", r->create_ns[0],
-		       N_SMALL, r->create_ns[1], s->n_files, r->lookup_ns[0], r->lookup_ns[1]);
-	snprintf(what, sizeof(what), "create: directory of %u entries / of %u", s->n_files, N_SMALL);
-	print_row(s, what, r->create_ns[1] / r->create_ns[0], 1.5, "x", err);
-	snprintf(what, sizeof(what), "lookup: directory of %u entries / of %u", s->n_files, N_SMALL);
-	print_row(s, what, r->lookup_ns[1] / r->lookup_ns[0], 1.5, "x", err);
+	for (uint32_t v = 0; v < N_VARIANTS && !err; v++) {
+		static const char *const names[N_VARIANTS] = { "many small", "one big", "one small, in the CPU's caches" };
+
+		printf("# %s: %.0f ns per create, %.0f ns per lookup\n", names[v], r->create_ns[v], r->lookup_ns[v]);
+	}
+	snprintf(what, sizeof(what), "create: one directory of %u / directories of %u", s->n_files, N_SMALL);
+	print_row(s, what, r->create_ns[ONE_BIG] / r->create_ns[MANY_SMALL], 1.5, "x", err);
+	snprintf(what, sizeof(what), "lookup: one directory of %u / directories of %u", s->n_files, N_SMALL);
+	print_row(s, what, r->lookup_ns[ONE_BIG] / r->lookup_ns[MANY_SMALL], 1.5, "x", err);
 }
 
 static void scale_run(struct scale *s)
@@ -365,8 +405,8 @@ static void scale_run(struct scale *s)
 	if (!err_walk)
 		err_walk = run_stage(s, stage_walk_big, 0);
 	if (!err_walk)
-		printf("# memory after looking up every file: %.0f KiB with %u files, %.0f KiB with %u\n", r->anon_kib[0], N_SMALL,
-		       r->anon_kib[1], s->n_files);
+		printf("# memory after looking up every file: %.0f KiB with %u files, %.0f KiB with %u\n", r->anon_kib[0],
+		       N_SMALL, r->anon_kib[1], s->n_files);
 	print_row(s, "memory: growth with the number of files", (r->anon_kib[1] - r->anon_kib[0]) / 1024, 16, "MiB", err_walk);
 	if (!err)
 		err = run_stage(s, stage_die, 1);

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* How the engine's benches get a mounted pmfs2: on the simulated device, or on a file, in this process and without a server. */
+/*
+ * How the engine's benches get a mounted pmfs2: on the simulated device, or on a file, in this process and without a server.
+ */
 #ifndef BENCH_SIM_MOUNT_H
 #define BENCH_SIM_MOUNT_H
 

@@ -17,9 +17,9 @@ enum lock_rank {
 	LOCK_RANK_INODE = 20, /* struct inode.lock: directory contents, file mapping and size. Parents before children */
 	LOCK_RANK_RANGE = 30, /* struct inode.ranges: short, held for list work only */
 	LOCK_RANK_META = 40, /* struct inode.meta: the inode's image; rising inode numbers */
-	LOCK_RANK_CACHE = 50, /* inode cache shard, reference shard: short */
 	LOCK_RANK_ITABLE = 55, /* inode numbers: free slots */
 	LOCK_RANK_INTENT = 60, /* intent slots */
+	LOCK_RANK_CACHE = 65, /* inode cache shard, reference shard: short */
 	LOCK_RANK_GROUP = 70, /* allocation group */
 	LOCK_RANK_RING = 80, /* journal ring; rising ring numbers */
 	LOCK_RANK_LIMBO = 90, /* freed metadata blocks that wait for the horizon */

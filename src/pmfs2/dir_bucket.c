@@ -100,7 +100,7 @@ const char *bucket_entry_read(const struct pmfs2_bucket *b, uint64_t owner, cons
 	return NULL;
 }
 
-/* Bit i is set if slot first + i has the fingerprint. Looks at FIND_SLOTS slots, which lie in the block also behind the last one. */
+/* Bit i is set if slot first + i has the fingerprint. Looks at FIND_SLOTS slots; behind the last one that is still in the block. */
 static inline uint32_t match_slots(const struct pmfs2_bucket *b, uint32_t first, uint32_t fingerprint)
 {
 #if defined(__SSE2__)

@@ -207,7 +207,7 @@ static int rewrite_run(struct rewrite *rw, struct inode *dir, int compact)
 	return tx_commit(&rw->tx);
 }
 
-/* 0: there is room now, or no bucket to make it in; *out_dyn of the bucket is filled and 1 returned where there is none. */
+/* 0: the entry fits, or there is no bucket yet (dir_insert makes one). 1: the bucket at rw->at is full, *out_dyn its dyn word. */
 static int needs_room(struct rewrite *rw, uint32_t len_bytes, struct bucket_dyn *out_dyn)
 {
 	const char *bad;

@@ -179,10 +179,9 @@ static int entry_is_blank(const struct map_window *win, uint32_t i)
 static void window_zero(struct fs *fs, const struct map_window *win, uint64_t from, uint64_t to)
 {
 	uint32_t i = (uint32_t)((from >> PMFS2_BLOCK_SHIFT) - win->first);
-	const uint8_t *at = (const uint8_t *)fs_block(fs, map_window_entry(win, i).block) + FILE_IN_BLOCK(from);
 
 	if (from < to)
-		pmem_zero(fs->pm, at, to - from);
+		pmem_zero(fs->pm, (const uint8_t *)fs_block(fs, map_window_entry(win, i).block) + FILE_IN_BLOCK(from), to - from);
 }
 
 /* Bounds in bytes of the leaf that holds byte off: its block, or all of a HUGE window. */

@@ -96,9 +96,9 @@ static int free_beyond(struct fs *fs, struct inode *ip, int64_t slot)
 	return 0;
 }
 
-int file_truncate_resume(struct fs *fs, struct inode *ip, uint32_t slot)
+int file_truncate_finish(struct fs *fs, struct inode_edit *edit)
 {
-	return free_beyond(fs, ip, slot);
+	return free_beyond(fs, edit->ip, (int64_t)le32_get(edit->image.intent) - 1);
 }
 
 /*
@@ -138,15 +138,13 @@ unreserve:
 }
 
 /*
- * Order: one record with the size and all that is freed; see shrink_in_steps for more than fits. Then the tail of the last block is
- *	zeroed, without a fence.
- * If cut: the tail may be as it was; the invariant allows that.
- * Recovered by: replay.
+ * Order: one record with the size and all that is freed; see shrink_in_steps for more than fits. The tail of the last block stays as
+ *	it is: were it zeroed here without a fence, grow() could find zeros that are not durable yet, and commit over them.
+ * If cut: old or new. Recovered by: replay.
  */
 static int shrink(struct fs *fs, struct inode_edit *edit, uint64_t size)
 {
 	struct pmfs2_inode before = edit->image;
-	struct map map;
 	struct tx tx;
 	int more, err;
 
@@ -165,11 +163,7 @@ static int shrink(struct fs *fs, struct inode_edit *edit, uint64_t size)
 		inode_edit_log(&tx, edit);
 		err = tx_commit(&tx);
 	}
-	if (err)
-		return err;
-	map = map_of(edit->ip);
-	err = file_zero_tail(fs, &map, size);
-	return err < 0 ? err : 0;
+	return err;
 }
 
 /*
@@ -235,5 +229,19 @@ int file_put_block0(struct tx *tx, struct inode_edit *edit, const void *data, ui
 	tx_use(tx, run);
 	edit->image.root = le64_of(map_pack((struct entry_pos){ ino, 0, 0 }, PMFS2_ENTRY_DATA, run.block, 0));
 	edit->image.blocks = le64_of(le64_get(edit->image.blocks) + 1);
+	return 0;
+}
+
+int file_get_block0(struct fs *fs, struct inode *ip, void *buf, uint32_t len)
+{
+	struct map map = map_of(ip);
+	struct map_extent ext;
+	int err = map_find(fs, &map, 0, 1, &ext);
+
+	if (err)
+		return err;
+	if (ext.state != MAP_WRITTEN || len > PMFS2_BLOCK_SIZE)
+		return fs_corrupt(fs, "inode %llu: block 0 is missing", (unsigned long long)ip->ino);
+	memcpy(buf, fs_block(fs, ext.block), len);
 	return 0;
 }

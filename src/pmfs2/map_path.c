@@ -126,7 +126,8 @@ static uint64_t path_node_make(struct tx *tx, struct inode_edit *edit, const str
 	/* On the path's highest node hangs the old tree, unless the path itself goes through its entry 0. */
 	if (level == path->height && grows && !(put->at == 0 && put->n && put->words[0].raw))
 		words[0] = le64_of(old_tree_lift(tx, edit, path, nodes, level));
-	memcpy(words + put->at, put->words, put->n * sizeof(le64));
+	if (put->n)
+		memcpy(words + put->at, put->words, put->n * sizeof(le64));
 	return node_make(tx, edit, nodes, words);
 }
 

@@ -98,7 +98,8 @@ int ack_op_perform(int dirfd, const struct ack_op *op)
 }
 
 /* Each byte is the new one, or the old one where a write may be torn. */
-static int compare_bytes(const uint8_t *got, const struct ack_inode *in, uint32_t size, const struct ack_inode *old, char why[256])
+static int compare_bytes(const uint8_t *got, const struct ack_inode *in, uint32_t size, const struct ack_inode *old,
+			 char why[256])
 {
 	for (uint32_t i = 0; i < size; i++) {
 		uint8_t was = old && i < old->size ? old->data[i] : 0;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * What a directory must look like after a sequence of operations: the reference of ackload. A state has N_SLOTS names; a name points to
- * an inode of the state or to none, several names may point to one (hard links).
+ * What a directory must look like after a sequence of operations: the reference of ackload. A state has N_SLOTS names; a name
+ * points to an inode of the state or to none, several names may point to one (hard links).
  */
 #ifndef TESTS_ACK_STATE_H
 #define TESTS_ACK_STATE_H
@@ -64,7 +64,8 @@ int ack_op_perform(int dirfd, const struct ack_op *op);
  * Compares the directory with the state. torn: a write that may have happened in part (NULL: none), old: the state before it.
  * 0: equal; 1: different, and why says how.
  */
-int ack_state_compare(int dirfd, const struct ack_state *s, const struct ack_op *torn, const struct ack_state *old, char why[256]);
+int ack_state_compare(int dirfd, const struct ack_state *s, const struct ack_op *torn, const struct ack_state *old,
+		      char why[256]);
 
 const char *ack_op_name(uint32_t kind);
 void ack_fill(uint8_t *buf, uint32_t len, uint32_t stamp, uint32_t off);

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * A load that remembers what it was promised. "run" performs operations in THREADS directories below DIR and logs each one, before the
- * call and after it was acknowledged, in LOG.<thread> on another file system, until a call fails or TIME is over. "check" replays the
- * logs and compares: everything acknowledged must be there; the one operation that was under way may have happened or not (a write
- * in part).
+ * A load that remembers what it was promised. "run" performs operations in THREADS directories below DIR and logs each one,
+ * before the call and after it was acknowledged, in LOG.<thread> on another file system, until a call fails or TIME is over.
+ * "check" replays the logs and compares: everything acknowledged must be there; the one operation that was under way may have
+ * happened or not (a write in part).
  *
  * Usage: ackload run DIR LOG SEED THREADS SECONDS | ackload check DIR LOG THREADS
  */
@@ -128,7 +128,10 @@ static int run(struct worker *ws, uint32_t n)
 	return bug;
 }
 
-/* Replays the log into s. Returns 1 and the operation under way if there is one, 0 if there is none, -1 for a log that makes no sense. */
+/*
+ * Replays the log into s. Returns 1 and the operation under way if there is one, 0 if there is none, -1 for a log that makes
+ * no sense.
+ */
 static int replay(int log, struct ack_state *s, struct ack_op *out_open, uint32_t *out_acked)
 {
 	struct ack_op op;

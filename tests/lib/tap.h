@@ -132,7 +132,7 @@ static inline int tap_run_forked(const struct tap_case *c, char *reason, size_t 
 	while (f && fgets(line, sizeof(line), f)) {
 		line[strcspn(line, "\n")] = '\0';
 		if (!strncmp(line, "#SKIP ", 6))
-			snprintf(reason, cap, "%s", line + 6);
+			snprintf(reason, cap, "%.500s", line + 6);
 		else
 			printf("%s%s\n", line[0] == '#' ? "" : "# ", line);
 	}

@@ -9,12 +9,14 @@
 #define SIZE (8 * MIB)
 #define OPS 700u
 #define INOS 512u
-#define CRASHES 1500u
+#define CRASHES 500u /* at random instants, besides those before each fence, where most is open */
+#define TRIES 3u
 #define PENDING_MAX (1u << 20)
 
 /* A word stored that no fence covers yet. */
 struct pending {
 	uint64_t off, value;
+	uint64_t store; /* words of one store have one number */
 	int ready; /* non-temporal, or flushed: the next fence covers it */
 };
 
@@ -23,14 +25,16 @@ struct media {
 	uint8_t *durable;
 	struct pending *pending;
 	size_t n;
+	uint64_t stores;
 };
 
 static void media_store(struct media *m, const struct pmem_event *e)
 {
 	uint64_t first = e->off & ~7ull, last = (e->off + e->len + 7) & ~7ull;
 
+	m->stores++;
 	for (uint64_t off = first; off < last; off += 8) {
-		struct pending p = { .off = off, .ready = e->kind == PMEM_EVENT_NT };
+		struct pending p = { .off = off, .store = m->stores, .ready = e->kind == PMEM_EVENT_NT };
 		uint64_t from = u64_max(off, e->off), to = u64_min(off + 8, e->off + e->len);
 
 		CHECK(m->n < PENDING_MAX);
@@ -128,7 +132,8 @@ static void op_run(struct rig *r, uint32_t op, uint64_t *seed, struct contents *
 static void crash_check(const struct media *m, const struct rig *live, const struct contents *before, const struct contents *after,
 			uint64_t *seed)
 {
-	uint64_t chance = tap_rand(seed) % 5; /* in quarters: none, some, all */
+	uint64_t chance = tap_rand(seed) % 5, salt = tap_rand(seed); /* in quarters: none, some, all */
+	int whole = salt & 1; /* whole stores are there or not, as a record without the block that it points to; else words */
 	struct contents got = { 0 };
 	struct pmem *pm;
 	struct rig r;
@@ -136,7 +141,7 @@ static void crash_check(const struct media *m, const struct rig *live, const str
 	CHECK_EQ(pmem_open_anon(SIZE, &pm), 0);
 	memcpy(pm->base, m->durable, SIZE);
 	for (size_t i = 0; i < m->n; i++)
-		if (tap_rand(seed) % 4 < chance)
+		if ((whole ? (m->pending[i].store ^ salt) * 0x9e3779b97f4a7c15ull >> 40 : tap_rand(seed)) % 4 < chance)
 			memcpy(pm->base + m->pending[i].off, &m->pending[i].value, 8);
 	rig_mount(&r, pm);
 	r.free_blocks = live->free_blocks;
@@ -173,7 +178,9 @@ static void dir_cut_at_any_instant_is_before_or_after(void)
 		op += ev[i].kind == PMEM_EVENT_BEGIN;
 		media_event(&m, &ev[i]);
 		/* Behind its end an operation is durable, or the promise is broken. */
-		if (op && tap_rand(&seed) % n < CRASHES)
+		uint32_t tries = i + 1 < n && ev[i + 1].kind == PMEM_EVENT_FENCE ? TRIES : tap_rand(&seed) % n < CRASHES;
+
+		while (op && tries--)
 			crash_check(&m, &r, &states[ev[i].kind == PMEM_EVENT_END ? op : op - 1], &states[op], &seed);
 	}
 	rig_free(&r);

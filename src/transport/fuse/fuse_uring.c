@@ -19,6 +19,7 @@
 
 #include "base/log.h"
 #include "base/util.h"
+#include "transport/fuse/fuse_polite.h"
 
 #define N_CPUS_MAX 4096
 #define REGISTER_RETRY_NS 1000000
@@ -43,6 +44,7 @@ struct fuse_uring_queue {
 	struct uring_entry *entries;
 	uint8_t *areas; /* payloads, then headers */
 	size_t areas_len; /* bytes */
+	struct fuse_polite polite;
 	struct io_uring ring;
 };
 
@@ -262,6 +264,7 @@ static void serve_completions(struct fuse_uring_queue *queue)
 			io_uring_submit(&queue->ring);
 		start_ns = end_ns;
 	}
+	fuse_polite_tick(&queue->polite, start_ns);
 }
 
 static void serve_queue(struct fuse_uring_queue *queue)
@@ -288,8 +291,10 @@ void fuse_uring_run(struct fuse_worker *worker)
 	queue->stats = &worker->stats;
 	for (uint32_t i = 0; i < queue->depth; i++)
 		queue->entries[i].task.stats = &worker->stats;
+	fuse_polite_init(&queue->polite);
 	if (fuse_worker_ready(worker, err))
 		serve_queue(queue);
+	fuse_polite_fini(&queue->polite);
 	if (!err)
 		io_uring_queue_exit(&queue->ring);
 }

@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Taking a file's lock. A truncation or a shift that failed between two of its records (no space for a node, no memory) leaves its
+ * intent; whoever takes the lock next finishes it first, so that nobody sees the half of it.
+ */
+#include "pmfs2/file_part.h"
+#include "pmfs2/intent.h"
+
+/* The slot of an intent that has to be finished, or -1. */
+static int64_t slot_left(struct fs *fs, const struct inode *ip, enum pmfs2_intent_kind *out_kind)
+{
+	uint32_t number = le32_get(ip->media->intent);
+	uint64_t ino, arg[3];
+
+	if (likely(!number))
+		return -1;
+	intent_read(fs, number - 1, out_kind, &ino, arg);
+	if (ino != ip->ino || (*out_kind != PMFS2_INTENT_TRUNCATE && *out_kind != PMFS2_INTENT_SHIFT))
+		return -1;
+	return number - 1;
+}
+
+int file_settle(struct fs *fs, struct inode *ip)
+{
+	enum pmfs2_intent_kind kind;
+	int64_t slot = slot_left(fs, ip, &kind);
+	struct inode_edit edit;
+
+	if (likely(slot < 0))
+		return 0;
+	if (kind == PMFS2_INTENT_TRUNCATE) {
+		inode_edit_begin(&edit, ip);
+		return file_truncate_finish(fs, &edit);
+	}
+	return file_shift_resume(fs, ip, (uint32_t)slot);
+}
+
+int file_lock(struct fs *fs, struct inode *ip, int exclusive)
+{
+	enum pmfs2_intent_kind kind;
+	int err;
+
+	if (exclusive)
+		rwlock_write(&ip->lock);
+	else
+		rwlock_read(&ip->lock);
+	if (unlikely(ip->dead)) {
+		rwlock_unlock(&ip->lock);
+		return -ESTALE;
+	}
+	if (likely(slot_left(fs, ip, &kind) < 0))
+		return 0;
+	if (!exclusive) {
+		rwlock_unlock(&ip->lock);
+		rwlock_write(&ip->lock);
+	}
+	mutex_lock(&ip->meta);
+	err = fs_check_writable(fs);
+	if (!err)
+		err = file_settle(fs, ip);
+	mutex_unlock(&ip->meta);
+	if (!err && exclusive)
+		return 0;
+	rwlock_unlock(&ip->lock);
+	if (err)
+		return err;
+	rwlock_read(&ip->lock);
+	return 0;
+}

@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Users of a device or file: /proc/self/mountinfo names mounts, /sys/block the files under loop devices. */
+#include "busy.h"
+
+#include <dirent.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/sysmacros.h>
+
+#define LINE_MAX_BYTES 16384u
+
+/* The table writes blanks and backslashes as \ooo. In place. */
+static void unescape(char *text)
+{
+	char *out = text;
+
+	for (const char *in = text; *in; in++) {
+		if (in[0] == '\\' && in[1] >= '0' && in[1] <= '3' && in[2] >= '0' && in[2] <= '7' && in[3] >= '0' && in[3] <= '7') {
+			*out++ = (char)((in[1] - '0') << 6 | (in[2] - '0') << 3 | (in[3] - '0'));
+			in += 3;
+		} else {
+			*out++ = *in;
+		}
+	}
+	*out = '\0';
+}
+
+/* One line of the table. The source is compared too: a FUSE mount has no device number of its own. */
+static int mount_uses(char *line, const char *real, const struct stat *st, char *buf, size_t cap)
+{
+	char *save = NULL, *rest = strstr(line, " - "), *dev, *dir, *source;
+	unsigned int maj, min;
+	int same;
+
+	if (!rest)
+		return 0;
+	*rest = '\0';
+	rest += 3;
+	if (!strtok_r(line, " ", &save) || !strtok_r(NULL, " ", &save))
+		return 0;
+	dev = strtok_r(NULL, " ", &save);
+	if (!dev || !strtok_r(NULL, " ", &save))
+		return 0;
+	dir = strtok_r(NULL, " ", &save);
+	if (!dir || sscanf(dev, "%u:%u", &maj, &min) != 2)
+		return 0;
+	save = NULL;
+	if (!strtok_r(rest, " ", &save))
+		return 0;
+	source = strtok_r(NULL, " \n", &save);
+	same = S_ISBLK(st->st_mode) && makedev(maj, min) == st->st_rdev;
+	if (!same && source && source[0] == '/') {
+		unescape(source);
+		same = !strcmp(source, real);
+	}
+	if (same) {
+		unescape(dir);
+		snprintf(buf, cap, "mounted on %.400s", dir);
+	}
+	return same;
+}
+
+static int is_mounted(const char *real, const struct stat *st, char *buf, size_t cap)
+{
+	FILE *f = fopen("/proc/self/mountinfo", "re");
+	char *line = malloc(LINE_MAX_BYTES);
+	int found = 0;
+
+	while (f && line && !found && fgets(line, LINE_MAX_BYTES, f))
+		found = mount_uses(line, real, st, buf, cap);
+	free(line);
+	if (f)
+		fclose(f);
+	return found;
+}
+
+/* A file that a loop device shows to the kernel. */
+static int is_under_loop(const char *real, char *buf, size_t cap)
+{
+	DIR *dir = opendir("/sys/block");
+	char path[PATH_MAX], backing[PATH_MAX];
+	struct dirent *entry;
+	int found = 0;
+
+	while (dir && !found && (entry = readdir(dir))) {
+		FILE *f;
+
+		if (strncmp(entry->d_name, "loop", 4))
+			continue;
+		snprintf(path, sizeof(path), "/sys/block/%s/loop/backing_file", entry->d_name);
+		f = fopen(path, "re");
+		if (!f)
+			continue;
+		if (fgets(backing, sizeof(backing), f)) {
+			backing[strcspn(backing, "\n")] = '\0';
+			found = !strcmp(backing, real);
+		}
+		fclose(f);
+		if (found)
+			snprintf(buf, cap, "/dev/%.60s is set up on it", entry->d_name);
+	}
+	if (dir)
+		closedir(dir);
+	return found;
+}
+
+int busy_where(const char *path, const struct stat *st, char *buf, size_t cap)
+{
+	char *real = realpath(path, NULL);
+	int found = 0;
+
+	if (real)
+		found = is_mounted(real, st, buf, cap) || (S_ISREG(st->st_mode) && is_under_loop(real, buf, cap));
+	free(real);
+	return found;
+}
