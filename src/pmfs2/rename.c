@@ -247,18 +247,20 @@ static int old_name_log(struct tx *tx, struct move *mv, struct edits *ed, struct
 
 static int move_commit(struct move *mv, struct ino_slot *slot, int *out_more)
 {
-	int moved_dir = inode_is_dir(mv->moved), victim_dir = mv->victim && inode_is_dir(mv->victim), err;
+	int moved_dir = inode_is_dir(mv->moved), victim_dir = mv->victim && inode_is_dir(mv->victim), err = 0;
 	struct drop_result drop = { 0 };
 	struct edits ed;
 	struct tx tx;
 
 	tx_begin(&tx, mv->fs);
 	edits_begin(&ed, mv);
-	err = old_name_log(&tx, mv, &ed, slot);
-	if (!err && mv->victim)
+	/* The new name first: a bucket that the old one leaves is then not freed and made again. */
+	if (mv->victim)
 		dir_replace(&tx, ed.to, &mv->new_entry, mv->ren->new_name, mv->moved->ino, mv->old_entry.type);
-	else if (!err)
+	else
 		err = dir_insert(&tx, ed.to, mv->ren->new_name, mv->moved->ino, mv->old_entry.type);
+	if (!err)
+		err = old_name_log(&tx, mv, &ed, slot);
 	if (!err) {
 		nlink_add(ed.from, -moved_dir);
 		nlink_add(ed.to, moved_dir - victim_dir);

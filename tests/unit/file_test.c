@@ -231,7 +231,7 @@ static void file_random_operations_at_512_gib_agree(void)
 
 static void file_random_operations_at_16_tib_agree(void)
 {
-	model_at(16 * TIB - MIB - 777, 300);
+	model_at(16 * TIB - MIB - 12288, 300);
 }
 
 static void file_limit_of_size_is_efbig(void)
