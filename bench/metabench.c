@@ -34,7 +34,8 @@ struct plan {
 
 static const char usage_text[] =
 	"Usage: metabench [-r ROUNDS] [-t MS] [-p CLIENTS] [-S FILE_MIB] [-sDR] LABEL=DIR... [CASE...]\n"
-	"CASE is OP[:CLIENTS[:same]]@LABEL; cases are timed in turns. Without cases: every operation on every directory.\n"
+	"CASE is OP[:CLIENTS[:same|free]]@LABEL; same: one data file, free: not pinned. Cases are timed in turns.\n"
+	"Without cases: every operation on every directory.\n"
 	"  -r ROUNDS    turns, median over them (5)     -t MS        timed part of one run (100)\n"
 	"  -p CLIENTS   processes, one per CPU (1)      -S FILE_MIB  size of data files (64)\n"
 	"  -s           clients share one data file     -D           O_DIRECT\n"
@@ -86,6 +87,7 @@ static int plan_add_case(struct plan *p, const char *arg)
 	c->clients = part ? (uint32_t)strtoul(part, NULL, 10) : 1;
 	part = strtok_r(NULL, ":", &save);
 	c->same_file = part && !strcmp(part, "same");
+	c->not_pinned = part && !strcmp(part, "free");
 	if (!c->clients || c->clients > BENCH_MAX_CLIENTS)
 		return -1;
 	p->n_cases++;

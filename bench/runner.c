@@ -154,7 +154,8 @@ static void client_main(const struct bench_case *bc, const struct bench_run_args
 	struct bench_client c = { 0 };
 	char dir[PATH_MAX], file[PATH_MAX];
 
-	pin_to(n + (bc->clients == 1 ? args->round / 2 : 0));
+	if (!bc->not_pinned)
+		pin_to(n + (bc->clients == 1 ? args->round / 2 : 0));
 	snprintf(dir, sizeof(dir), "%s/bench-%u", bc->dir, n);
 	snprintf(file, sizeof(file), "%s/bench-data-%u", bc->dir, bc->same_file ? 0 : n);
 	c.dir = dir;

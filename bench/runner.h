@@ -20,6 +20,7 @@ struct bench_case {
 	const char *dir;
 	uint32_t clients;
 	int same_file; /* clients share one data file */
+	int not_pinned; /* the scheduler chooses the CPUs */
 	int err; /* -errno of the first run that failed; no further runs then */
 	double rates[BENCH_MAX_ROUNDS]; /* operations per second, by round */
 };

@@ -87,7 +87,7 @@ struct zus_attr {
 #define ZUS_SET_FLAGS 0x100u /* ZUS_FL_*, and projid */
 #define ZUS_SET_PROJID 0x200u
 #define ZUS_SET_ACL 0x400u /* replace system.posix_acl_access by acl; empty blob: remove it */
-#define ZUS_SET_KILL_PRIV 0x800u /* clear S_ISUID, and S_ISGID if S_IXGRP is set */
+#define ZUS_SET_KILL_PRIV 0x800u /* clear S_ISUID, and S_ISGID if S_IXGRP is set; not on directories */
 
 struct zus_setattr {
 	uint32_t valid; /* ZUS_SET_* */
@@ -160,7 +160,8 @@ struct zus_extent {
 /*
  * One transfer between io_begin() and io_end(). The caller fills node, off, len, flags, ext, ext_cap; io_begin() fills the rest.
  * The extents lie one behind the other from off on; their lengths add up to mapped, which may be less than len (end of file on
- * reads; more extents than ext_cap): the caller goes on with a new transfer where this one ended.
+ * reads; more extents than ext_cap): the caller goes on with a new transfer where this one ended. The structure must not move between
+ * begin and end: the plug-in may have linked priv into a list.
  */
 struct zus_io {
 	uint64_t node;

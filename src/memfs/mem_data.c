@@ -5,7 +5,8 @@
  * The content lock is held between the two: shared for reads and for writes that change neither size nor map, so that these run
  * side by side; exclusively for writes that extend or fill holes. A thread has one transfer at a time.
  *
- * Blocks that a write allocates are marked new and unwritten until io_end() says how much was stored: what was not is freed again.
+ * Blocks that a write allocates are marked new and unwritten until io_end() says how much was stored: what was not is freed
+ * again.
  * Bytes behind the end of the file in its last block are always zero.
  */
 #include <errno.h>

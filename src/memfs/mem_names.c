@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Operations on names: lookup, create, tmpfile, link, unlink, rmdir, readlink. Each holds the content lock of its directory; rmdir
- * also that of the directory that goes, both by rising inode number.
+ * Operations on names: lookup, create, tmpfile, link, unlink, rmdir, readlink. Each holds the content lock of its directory;
+ * rmdir also that of the directory that goes, both by rising inode number.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -131,7 +131,8 @@ static int new_inode_is_valid(const struct zus_new *new)
 	}
 }
 
-int memfs_create(struct zus_fs *zus, uint64_t dir_node, struct zus_name name, const struct zus_new *new, struct zus_attr *out_attr)
+int memfs_create(struct zus_fs *zus, uint64_t dir_node, struct zus_name name, const struct zus_new *new,
+		 struct zus_attr *out_attr)
 {
 	struct memfs *fs = memfs_of(zus);
 	struct mem_inode *dir, *inode;

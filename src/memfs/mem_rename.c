@@ -2,9 +2,9 @@
 /*
  * rename in all its forms.
  *
- * Locks: rename_lock if the directories differ (so that the tree keeps its shape while ancestors are walked), then the content locks
- * of both directories and of a directory that is replaced, by rising inode number. Which one is replaced is known only under
- * the locks: so the locks are taken, and taken anew with the victim if there is one (-EAGAIN inside).
+ * Locks: rename_lock if the directories differ (so that the tree keeps its shape while ancestors are walked), then the content
+ * locks of both directories and of a directory that is replaced, by rising inode number. Which one is replaced is known only
+ * under the locks: so the locks are taken, and taken anew with the victim if there is one (-EAGAIN inside).
  * Everything that can fail comes before the first change.
  */
 #include <errno.h>

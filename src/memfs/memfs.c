@@ -92,7 +92,8 @@ static int parse_options(const struct zus_mount_args *args, struct options *opt)
 	for (char *o = copy ? strtok_r(copy, ",", &save) : NULL; o && !err; o = strtok_r(NULL, ",", &save)) {
 		err = parse_option(o, opt);
 		if (err) {
-			snprintf(msg, sizeof(msg), "memfs: option '%.100s': expected size=N[KMGT] (1M to 16T), size=N%% or inodes=N", o);
+			snprintf(msg, sizeof(msg),
+				 "memfs: option '%.100s': expected size=N[KMGT] (1M to 16T), size=N%% or inodes=N", o);
 			host_log(args->host, 0, msg);
 		}
 	}

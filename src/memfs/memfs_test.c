@@ -63,9 +63,12 @@ static int64_t transfer(struct zus_fs *fs, uint64_t node, uint64_t off, void *bu
 	uint64_t total = 0;
 
 	while (total < len) {
-		struct zus_io io = { .node = node, .off = off + total, .len = len - total, .flags = flags, .ext = ext, .ext_cap = 4 };
-		int err = fs->ops->io_begin(fs, &io);
+		struct zus_io io = { .node = node, .off = off + total, .len = len - total, .flags = flags };
+		int err;
 
+		io.ext = ext;
+		io.ext_cap = 4;
+		err = fs->ops->io_begin(fs, &io);
 		if (err)
 			return total ? (int64_t)total : err;
 		for (uint32_t i = 0; i < io.n_ext; i++) {

@@ -80,7 +80,8 @@ static int null_setattr(struct zus_fs *zus, uint64_t node, const struct zus_seta
 	return 0;
 }
 
-static int null_create(struct zus_fs *zus, uint64_t dir, struct zus_name name, const struct zus_new *new, struct zus_attr *out_attr)
+static int null_create(struct zus_fs *zus, uint64_t dir, struct zus_name name, const struct zus_new *new,
+		       struct zus_attr *out_attr)
 {
 	struct nullfs *fs = (struct nullfs *)zus;
 

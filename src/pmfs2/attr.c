@@ -48,7 +48,7 @@ static void image_set(struct pmfs2_inode *image, const struct zus_setattr *set)
 	le64 now = le64_of(fs_now());
 
 	if (valid & ZUS_SET_KILL_PRIV) {
-		if (S_ISREG(mode))
+		if (!S_ISDIR(mode))
 			mode &= ~(uint32_t)(S_ISUID | (mode & S_IXGRP ? S_ISGID : 0));
 	}
 	if (valid & ZUS_SET_MODE)

@@ -29,14 +29,14 @@ int file_resize(struct fs *fs, struct inode_edit *edit, uint64_t size);
 int file_free_step(struct tx *tx, struct inode_edit *edit, uint64_t first);
 
 /*
- * Finishes a TRUNCATE intent found at mount or left by a failed step: frees what lies beyond the size, clears the intent (its slot is the image's) with the
- * last step. ip->lock held exclusively, ip->meta held, edit begun.
+ * Finishes a TRUNCATE intent found at mount or left by a failed step: frees what lies beyond the size, clears the intent (its
+ * slot is the image's) with the last step. ip->lock held exclusively, ip->meta held, edit begun.
  */
 int file_truncate_finish(struct fs *fs, struct inode_edit *edit);
 
 /*
- * Finishes a SHIFT intent (collapse or insert range) found at mount or left by a failed step. Clears the intent with its last step.
- * ip->lock held exclusively, ip->meta held (at mount: nobody else is there).
+ * Finishes a SHIFT intent (collapse or insert range) found at mount or left by a failed step. Clears the intent with its last
+ * step. ip->lock held exclusively, ip->meta held (at mount: nobody else is there).
  */
 int file_shift_resume(struct fs *fs, struct inode *ip, uint32_t slot);
 

@@ -146,6 +146,8 @@ static int allocate(struct fs *fs, struct inode *ip, uint32_t mode, uint64_t off
 	}
 	for (uint64_t at = sp.first; at < sp.end;) {
 		res = window_step(fs, ip, &at, sp.end, &zero);
+		if (res && stored)
+			pmem_fence(fs->pm);
 		if (res)
 			return res;
 	}

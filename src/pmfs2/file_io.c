@@ -7,7 +7,8 @@
  *  - overwrite of bytes inside the size whose blocks are all written: shared lock, exclusive range;
  *  - any other write: exclusive lock from begin to end, one window of the map (2 MiB) at a time.
  *
- * The state of a transfer stands in io->priv, whose address must not change between begin and end (the range lock's list knows it).
+ * The state of a transfer stands in io->priv, whose address must not change between begin and end (the range lock's list knows
+ * it).
  */
 #include <assert.h>
 #include <stdlib.h>
@@ -49,7 +50,9 @@ static int extent_add(struct zus_io *io, uint64_t len, uint64_t dev_off, uint32_
 	return 1;
 }
 
-/* Extents for up to len bytes from io->off on. With only_written, stops at the first hole. Returns 0, or 1 if it stopped there. */
+/*
+ * Extents for up to len bytes from io->off on. With only_written, stops at the first hole. Returns 0, or 1 if it stopped there.
+ */
 static int extents_map(struct fs *fs, struct transfer *t, struct zus_io *io, uint64_t len, int only_written)
 {
 	struct map map = map_of(t->ip);
@@ -71,7 +74,7 @@ static int extents_map(struct fs *fs, struct transfer *t, struct zus_io *io, uin
 	return 0;
 }
 
-/* --- reads ------------------------------------------------------------------------------------------------------------------- */
+/* --- reads ------------------------------------------------------------------------------------------------------------------ */
 
 static int atime_is_due(struct fs *fs, const struct zus_io *io, const struct inode *ip, uint64_t now)
 {
@@ -129,7 +132,7 @@ static int begin_read(struct fs *fs, struct transfer *t, struct zus_io *io)
 	return 0;
 }
 
-/* --- writes ------------------------------------------------------------------------------------------------------------------ */
+/* --- writes ----------------------------------------------------------------------------------------------------------------- */
 
 /* Under the lock, shared or exclusive. */
 static int write_is_allowed(const struct inode *ip, const struct zus_io *io)
@@ -172,7 +175,9 @@ unlock:
 
 static int entry_is_blank(const struct map_window *win, uint32_t i)
 {
-	return map_window_entry(win, i).unwritten || (win->kind == MAP_WINDOW_HUGE ? !win->huge_word : map_window_is_fresh(win, i));
+	int fresh = win->kind == MAP_WINDOW_HUGE ? !win->huge_word : map_window_is_fresh(win, i);
+
+	return fresh || map_window_entry(win, i).unwritten;
 }
 
 /* Zeroes bytes [from, to) of the file, which lie in one leaf of the window. */
@@ -331,7 +336,7 @@ int file_io_begin(struct fs *fs, struct zus_io *io)
 	return err;
 }
 
-/* --- end --------------------------------------------------------------------------------------------------------------------- */
+/* --- end -------------------------------------------------------------------------------------------------------------------- */
 
 static void edit_written(struct inode_edit *edit, const struct zus_io *io)
 {
@@ -426,10 +431,12 @@ int file_io_end(struct fs *fs, struct zus_io *io, uint64_t done)
 
 	done = u64_min(done, io->mapped);
 	if (t->kind == TRANSFER_WRITE) {
-		if (done)
+		if (done) {
 			err = end_new(fs, t, io, done);
-		else
+		} else {
 			map_window_cancel(fs, t->win);
+			pmem_fence(fs->pm); /* for the tail that begin_new zeroed: zeros found there count as durable */
+		}
 		free(t->win);
 	} else {
 		if (t->kind == TRANSFER_OVERWRITE && done)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Taking a file's lock. A truncation or a shift that failed between two of its records (no space for a node, no memory) leaves its
- * intent; whoever takes the lock next finishes it first, so that nobody sees the half of it.
+ * Taking a file's lock. A truncation or a shift that failed between two of its records (no space for a node, no memory) leaves
+ * its intent; whoever takes the lock next finishes it first, so that nobody sees the half of it.
  */
 #include "pmfs2/file_part.h"
 #include "pmfs2/intent.h"

@@ -15,7 +15,9 @@ int file_lock(struct fs *fs, struct inode *ip, int exclusive);
 /* Finishes what is left. ip->lock held exclusively, ip->meta held. */
 int file_settle(struct fs *fs, struct inode *ip);
 
-/* Zeroes those of the bytes [from, to) that stand in written blocks and are not zero. 1: stored (no fence), 0: nothing, -EUCLEAN. */
+/*
+ * Zeroes those of the bytes [from, to) that stand in written blocks and are not zero. 1: stored (no fence), 0: nothing, -EUCLEAN.
+ */
 int file_zero_bytes(struct fs *fs, const struct map *map, uint64_t from, uint64_t to);
 /* The rest of the block that the end of file stands in. Same results. */
 int file_zero_tail(struct fs *fs, const struct map *map, uint64_t size);

@@ -14,13 +14,13 @@
  *  2. The first record sets the intent: from here on the operation will be finished. (An orphan keeps its own intent; nobody will
  *     see it again after a crash.)
  *  3. Collapse: records that free the range, the last of them moving the cursor to edge + d.
- *  4. Records that move entries of one node into one other, with the cursor. Before each, where it is missing, a record that adds the
- *     (empty) node; behind each, where it is empty, one that takes the old node away.
+ *  4. Records that move entries of one node into one other, with the cursor. Before each, where it is missing, a record that adds
+ *     the (empty) node; behind each, where it is empty, one that takes the old node away.
  *  5. The last record: size, times, intent cleared.
- * If cut: before 2 the old file; from then on a half-moved one that the intent describes exactly, perhaps with an empty node in the
- *	tree.
- * Recovered by: file_shift_resume, which takes away empty nodes in the gap and goes on with 3, 4 and 5: the new file. Size and times
- *	are of the last record, so both are those of the new file then.
+ * If cut: before 2 the old file; from then on a half-moved one that the intent describes exactly, perhaps with an empty node in
+ *	the tree.
+ * Recovered by: file_shift_resume, which takes away empty nodes in the gap and goes on with 3, 4 and 5: the new file. Size and
+ *	times are of the last record, so both are those of the new file then.
  */
 #include "pmfs2/alloc.h"
 #include "pmfs2/file_part.h"
@@ -155,8 +155,8 @@ static int words_move(struct tx *tx, const struct shift *sh, const struct batch 
 		int old_place = src < dst ? dst + i < src + b->n : dst + i >= src;
 
 		if (!old_place && le64_load(dst + i))
-			return fs_corrupt(sh->fs, "inode %llu: shift onto block %llu, which is there", (unsigned long long)sh->ip->ino,
-					  (unsigned long long)(b->dst + i));
+			return fs_corrupt(sh->fs, "inode %llu: shift onto block %llu, which is there",
+					  (unsigned long long)sh->ip->ino, (unsigned long long)(b->dst + i));
 	}
 	if (gap >= b->n) {
 		err = words_pack(sh, src, b, words);
@@ -180,8 +180,8 @@ static int huge_move(struct tx *tx, const struct shift *sh, const struct batch *
 	int err = map_entry_check(sh->fs, &pos, le64_load(src), &e);
 
 	if (!err && (e.kind != PMFS2_ENTRY_HUGE || le64_load(dst)))
-		err = fs_corrupt(sh->fs, "inode %llu: shift of block %llu onto one that is there", (unsigned long long)sh->ip->ino,
-				 (unsigned long long)b->src);
+		err = fs_corrupt(sh->fs, "inode %llu: shift of block %llu onto one that is there",
+				 (unsigned long long)sh->ip->ino, (unsigned long long)b->src);
 	if (err)
 		return err;
 	tx_put(tx, dst, map_pack(map_entry_pos(sh->ip->ino, 2, b->dst), PMFS2_ENTRY_HUGE, e.block, e.unwritten));
@@ -208,7 +208,8 @@ static int batch_move(struct shift *sh, const struct batch *b)
 	if (err)
 		return err;
 	if (src_path.n_missing || (!b->huge && other))
-		return fs_corrupt(sh->fs, "inode %llu: shift lost block %llu", (unsigned long long)map.ino, (unsigned long long)b->src);
+		return fs_corrupt(sh->fs, "inode %llu: shift lost block %llu", (unsigned long long)map.ino,
+				  (unsigned long long)b->src);
 	src = (const le64 *)fs_block(sh->fs, src_path.block[target]) + map_entry_index(target, b->src);
 	dst = (const le64 *)fs_block(sh->fs, dst_path.block[target]) + map_entry_index(target, b->dst);
 	sh->cursor = sh->insert ? b->src : b->src + b->n;

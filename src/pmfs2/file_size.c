@@ -2,8 +2,11 @@
 /*
  * The size of a file.
  *
- * Invariant: what stands on media behind the end of file, in its last block, is anything; whoever moves the end zeroes it first.
- * Blocks behind the last one are unwritten or zero.
+ * Invariants:
+ *  1. What stands on media behind the end of file, in its last block, is anything; whoever moves the end zeroes it first,
+ *     durably.
+ *  2. Zeros found there, under the exclusive lock, are durable: whoever stores some fences before dropping the lock.
+ *  3. Blocks behind the last one are unwritten or zero.
  */
 #include <string.h>
 
@@ -138,8 +141,8 @@ unreserve:
 }
 
 /*
- * Order: one record with the size and all that is freed; see shrink_in_steps for more than fits. The tail of the last block stays as
- *	it is: were it zeroed here without a fence, grow() could find zeros that are not durable yet, and commit over them.
+ * Order: one record with the size and all that is freed; see shrink_in_steps for more than fits. The tail of the last block stays
+ *	as it is: were it zeroed here without a fence, grow() could find zeros that are not durable yet, and commit over them.
  * If cut: old or new. Recovered by: replay.
  */
 static int shrink(struct fs *fs, struct inode_edit *edit, uint64_t size)

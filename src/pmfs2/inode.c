@@ -15,7 +15,7 @@
 
 #define SHARDS 64u
 #define BUCKETS 1024u /* a shard */
-#define IDLE_MAX 1024u /* a shard */
+#define IDLE_MAX 256u /* a shard */
 
 struct shard {
 	struct mutex mu; /* LOCK_RANK_CACHE */

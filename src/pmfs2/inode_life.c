@@ -112,6 +112,13 @@ int link_drop(struct tx *tx, struct inode_edit *edit, struct drop_result *out)
 		inode_edit_log(tx, edit);
 		return 0;
 	}
+	if (le32_get(edit->image.intent)) {
+		/* A truncation or shift that failed half-way left its intent: it becomes the orphan's. */
+		intent_log_set(tx, edit, le32_get(edit->image.intent) - 1, PMFS2_INTENT_ORPHAN, no_arg);
+		inode_edit_log(tx, edit);
+		out->more = !refs_count(fs->refs, inode_node(edit->ip));
+		return 0;
+	}
 	if (!refs_count(fs->refs, inode_node(edit->ip))) {
 		r = free_step(tx, edit);
 		if (r < 0)

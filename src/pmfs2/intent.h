@@ -22,7 +22,7 @@ void intent_read(struct fs *fs, uint32_t slot, enum pmfs2_intent_kind *out_kind,
 
 int intents_load(struct fs *fs, struct intents **out);
 void intents_free(struct intents *in);
-/* After recovery of the journal: finishes all intents (orphans are freed, truncations and shifts completed). */
+/* After recovery of the journal, before the first operation: finishes all intents (orphans, truncations, shifts). */
 int intents_finish(struct fs *fs);
 
 #endif

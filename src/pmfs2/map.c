@@ -141,8 +141,8 @@ static int node_last(const le64 *node, int i)
 }
 
 /*
- * Walks down along the last entry below *end. 1: found, in *out_block. 0: came to a node without an entry there; *end is lowered to
- * where to look next (0: nothing left).
+ * Walks down along the last entry below *end. 1: found, in *out_block. 0: came to a node without an entry there; *end is lowered
+ * to where to look next (0: nothing left).
  */
 static int last_below(struct fs *fs, const struct map *map, struct entry e, uint64_t *end, uint64_t *out_block)
 {

@@ -56,7 +56,7 @@ struct map_extent {
 	int huge; /* the extent lies in one HUGE leaf */
 };
 
-/* --- map.c: reading ---------------------------------------------------------------------------------------------------------- */
+/* --- map.c: reading --------------------------------------------------------------------------------------------------------- */
 
 /* Checks the word (not 0) of an entry in a node, its kind against the level and its block. 0 or -EUCLEAN. */
 int map_entry_check(struct fs *fs, const struct entry_pos *pos, uint64_t word, struct entry *out);
@@ -96,7 +96,7 @@ static inline uint64_t map_pack(struct entry_pos pos, enum pmfs2_entry_kind kind
 	return entry_pack(&pos, &e);
 }
 
-/* --- map_path.c: from the root to one node, and making what is missing ------------------------------------------------------- */
+/* --- map_path.c: from the root to one node, and making what is missing ------------------------------------------------------ */
 
 struct map_path {
 	uint64_t ino;
@@ -109,10 +109,11 @@ struct map_path {
 };
 
 /*
- * Walks to the node of level target that covers file block first. 0; -EUCLEAN. If a HUGE leaf stands in the way (target 1), *out_huge
- * gets its word, otherwise 0.
+ * Walks to the node of level target that covers file block first. 0; -EUCLEAN. If a HUGE leaf stands in the way (target 1),
+ * *out_huge gets its word, otherwise 0.
  */
-int map_path_find(struct fs *fs, const struct map *map, uint64_t first, uint32_t target, struct map_path *path, uint64_t *out_huge);
+int map_path_find(struct fs *fs, const struct map *map, uint64_t first, uint32_t target, struct map_path *path,
+		  uint64_t *out_huge);
 
 /* Blocks for new nodes, reserved before and taken one after the other. */
 struct map_nodes {
@@ -126,8 +127,8 @@ void map_nodes_cancel(struct fs *fs, struct map_nodes *nodes);
 
 /*
  * Stores n words from entry number at of the path's lowest node on. Where that node and those above it are missing, they are made
- * (written directly, not fenced: the caller fences before the commit); the word that makes them reachable goes into tx, or into the
- * root of edit. Edits root and blocks.
+ * (written directly, not fenced: the caller fences before the commit); the word that makes them reachable goes into tx, or into
+ * the root of edit. Edits root and blocks.
  */
 struct map_words {
 	const le64 *words; /* media byte order */
@@ -137,7 +138,7 @@ struct map_words {
 void map_path_store(struct tx *tx, struct inode_edit *edit, const struct map_path *path, struct map_nodes *nodes,
 		    const struct map_words *put);
 
-/* --- map_window.c: filling and changing a window ------------------------------------------------------------------------------ */
+/* --- map_window.c: filling and changing a window ---------------------------------------------------------------------------- */
 
 enum map_window_kind {
 	MAP_WINDOW_ROOT, /* only block 0, directly in the root word */
@@ -166,8 +167,8 @@ int map_window_is_hole(const struct map_window *win);
 /* Turns an empty window into one new HUGE leaf. 0, -ENOSPC (then it is as before), -EUCLEAN. */
 int map_window_use_huge(struct fs *fs, const struct map *map, struct map_window *win, int unwritten);
 /*
- * Reserves blocks for the holes in [lo, hi) and the nodes that are missing. Where not all can be had, hi comes down; -ENOSPC where
- * nothing can be had. goal: device block, 0: none.
+ * Reserves blocks for the holes in [lo, hi) and the nodes that are missing. Where not all can be had, hi comes down; -ENOSPC
+ * where nothing can be had. goal: device block, 0: none.
  */
 int map_window_fill(struct fs *fs, struct map_window *win, uint64_t goal, int unwritten);
 /* Gives up the fresh blocks from entry hi on, and brings win->hi down. */
@@ -192,16 +193,18 @@ void map_window_store(struct tx *tx, struct inode_edit *edit, struct map_window 
 /* Gives back what was reserved. */
 void map_window_cancel(struct fs *fs, struct map_window *win);
 
-/* --- map_clear.c: freeing ----------------------------------------------------------------------------------------------------- */
+/* --- map_clear.c: freeing --------------------------------------------------------------------------------------------------- */
 
 /*
- * Frees [first, end) of the mapping, and nodes that become empty, as much as fits into tx. A HUGE leaf that lies only partly in the
- * range becomes a node (its block from the reserve; fenced here). 0: all freed, 1: more to do in a further transaction, -EUCLEAN,
- * -ENOSPC. Edits root and blocks. With nothing to free it still takes away empty nodes.
+ * Frees [first, end) of the mapping, and nodes that become empty, as much as fits into tx. A HUGE leaf that lies only partly in
+ * the range becomes a node (its block from the reserve; fenced here). 0: all freed, 1: more to do in a further transaction,
+ * -EUCLEAN, -ENOSPC. Edits root and blocks. With nothing to free it still takes away empty nodes.
  */
 int map_clear(struct tx *tx, struct inode_edit *edit, uint64_t first, uint64_t end);
 
-/* Turns the HUGE leaf at first (in its own transaction, with a copy of the image on media) into a node of 512 entries. -ENOSPC. */
+/*
+ * Turns the HUGE leaf at first (in its own transaction, with a copy of the image on media) into a node of 512 entries. -ENOSPC.
+ */
 int map_split_huge(struct fs *fs, struct inode *ip, uint64_t first);
 
 #endif

@@ -9,8 +9,8 @@
  *	complete in itself (punch).
  *
  * A node is left in one of two ways: as empty, then its block is freed and the word above it cleared; or as kept, then the words
- * cleared in it are logged as one fill: those of one walk stand side by side, because only the first and the last entry of a range
- * can be covered partly.
+ * cleared in it are logged as one fill: those of one walk stand side by side, because only the first and the last entry of a
+ * range can be covered partly.
  */
 #include "pmfs2/alloc.h"
 #include "pmfs2/map.h"
@@ -130,8 +130,8 @@ static int huge_cut(struct clear *cl, struct frame *f, const struct entry *huge,
 /* Handles the present entry at f->at. */
 static int entry_handle(struct clear *cl, struct frame *f, uint64_t word)
 {
-	struct entry_pos pos = { .owner = cl->ino, .level = f->level, .index = f->base + (uint64_t)f->at * map_entry_blocks(f->level) };
-	uint64_t end = pos.index + map_entry_blocks(f->level);
+	uint64_t span = map_entry_blocks(f->level), first = f->base + f->at * span, end = first + span;
+	struct entry_pos pos = { .owner = cl->ino, .level = f->level, .index = first };
 	struct entry e;
 	int err = map_entry_check(cl->tx->fs, &pos, word, &e);
 
@@ -234,7 +234,8 @@ int map_split_huge(struct fs *fs, struct inode *ip, uint64_t first)
 	if (err)
 		return err;
 	for (uint32_t i = 0; i < PMFS2_BLOCK_WORDS; i++)
-		words[i] = le64_of(map_pack((struct entry_pos){ map.ino, 1, pos.index + i }, PMFS2_ENTRY_DATA, e.block + i, e.unwritten));
+		words[i] = le64_of(map_pack((struct entry_pos){ map.ino, 1, pos.index + i }, PMFS2_ENTRY_DATA, e.block + i,
+					    e.unwritten));
 	pmem_copy(fs->pm, fs_block(fs, nodes.blocks[0]), words, sizeof(words));
 	pmem_fence(fs->pm);
 	tx_begin(&tx, fs);

@@ -2,8 +2,8 @@
 /*
  * The way from the root of a file's tree to one node, and making the nodes that are missing on it.
  *
- * Order: new nodes are written directly, lowest first; the caller's fence; then one word (in a present node, or the root) that makes
- *	all of them reachable is part of the caller's record.
+ * Order: new nodes are written directly, lowest first; the caller's fence; then one word (in a present node, or the root) that
+ *	makes all of them reachable is part of the caller's record.
  * If cut: before the record is durable, nobody points to the new nodes and their blocks are free on media.
  * Recovered by: nothing is needed; with the record the words are replayed.
  */
@@ -22,7 +22,8 @@ static uint32_t height_for(uint64_t at, uint32_t target)
 	return height;
 }
 
-int map_path_find(struct fs *fs, const struct map *map, uint64_t first, uint32_t target, struct map_path *path, uint64_t *out_huge)
+int map_path_find(struct fs *fs, const struct map *map, uint64_t first, uint32_t target, struct map_path *path,
+		  uint64_t *out_huge)
 {
 	int err = map_root_check(fs, map, &path->root);
 	struct entry e = path->root;

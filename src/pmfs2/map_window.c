@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Changing a window of a file (512 blocks: a level 1 node, a HUGE leaf, or the root word alone): load the entries, reserve what is
- * missing, change them in DRAM, store all in one transaction.
+ * Changing a window of a file (512 blocks: a level 1 node, a HUGE leaf, or the root word alone): load the entries, reserve what
+ * is missing, change them in DRAM, store all in one transaction.
  *
  * Invariants:
  *  1. words[] hold entries packed for a level 1 node, whatever the window's kind; block 0 in the root is packed anew when stored.
@@ -208,7 +208,8 @@ void map_window_set_unwritten(struct map_window *win, uint32_t i, int unwritten)
 
 static void store_huge(struct tx *tx, struct inode_edit *edit, struct map_window *win)
 {
-	uint64_t word = map_pack(map_entry_pos(win->path.ino, 2, win->first), PMFS2_ENTRY_HUGE, win->huge.block, win->huge.unwritten);
+	struct entry_pos pos = map_entry_pos(win->path.ino, 2, win->first);
+	uint64_t word = map_pack(pos, PMFS2_ENTRY_HUGE, win->huge.block, win->huge.unwritten);
 	le64 words[1] = { le64_of(word) };
 	struct map_words put = { .words = words, .at = map_entry_index(2, win->first), .n = 1 };
 
@@ -250,8 +251,9 @@ void map_window_store(struct tx *tx, struct inode_edit *edit, struct map_window 
 		store_node(tx, edit, win);
 	} else if (win->words[0].raw) {
 		struct entry e = map_window_entry(win, 0);
+		struct entry_pos pos = { .owner = win->path.ino };
 
-		edit->image.root = le64_of(map_pack((struct entry_pos){ win->path.ino, 0, 0 }, PMFS2_ENTRY_DATA, e.block, e.unwritten));
+		edit->image.root = le64_of(map_pack(pos, PMFS2_ENTRY_DATA, e.block, e.unwritten));
 	}
 	map_nodes_cancel(tx->fs, &win->nodes);
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Range locks of one file. All ranges, granted or waiting, stand in one list in order of arrival; a range may go when no earlier one
- * in the list conflicts with it. So nobody is overtaken by somebody who conflicts with him, and nobody waits for somebody who does
- * not. An unlock wakes the waiters only if the range that goes conflicts with one that waits.
+ * Range locks of one file. All ranges, granted or waiting, stand in one list in order of arrival; a range may go when no earlier
+ * one in the list conflicts with it. So nobody is overtaken by somebody who conflicts with him, and nobody waits for somebody who
+ * does not. An unlock wakes the waiters only if the range that goes conflicts with one that waits.
  */
 #include "pmfs2/range_lock.h"
 

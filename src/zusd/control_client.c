@@ -2,8 +2,8 @@
 /*
  * Connecting to a server, and starting one.
  *
- * A server started on demand may be about to end when we connect. It then closes the connection without having answered HELLO; an
- * answered HELLO keeps it alive as long as the connection. So: connect and greet, start one if that fails, and again.
+ * A server started on demand may be about to end when we connect. It then closes the connection without having answered HELLO;
+ * an answered HELLO keeps it alive as long as the connection. So: connect and greet, start one if that fails, and again.
  */
 #include "zusd/control_client.h"
 
@@ -116,7 +116,9 @@ int control_client_connect(struct control_client *cl, const char *socket_path)
 /* Runs the server; it goes to the background by itself when it is ready. */
 static int server_spawn(const char *socket_path, const char *zusd_path, int clean_env)
 {
-	char *argv[] = { (char *)"zusd", (char *)"--daemon", (char *)"--on-demand", (char *)"--socket", (char *)socket_path, NULL };
+	char *argv[] = {
+		(char *)"zusd", (char *)"--daemon", (char *)"--on-demand", (char *)"--socket", (char *)socket_path, NULL
+	};
 	char *env[] = { (char *)"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", NULL };
 	pid_t pid;
 	int status;

@@ -23,8 +23,8 @@ void control_client_free(struct control_client *cl);
 /* socket_path NULL: the default. -ENOENT, -ECONNREFUSED: no server; -EPERM: the server is another user's. */
 int control_client_connect(struct control_client *cl, const char *socket_path);
 /*
- * As above; starts a server where there is none: zusd_path --daemon --on-demand. Of several clients at a time one starts it. With
- * clean_env the server gets no environment but PATH. -ECHILD: it did not start, and has said why on stderr.
+ * As above; starts a server where there is none: zusd_path --daemon --on-demand. Of several clients at a time one starts it.
+ * With clean_env the server gets no environment but PATH. -ECHILD: it did not start, and has said why on stderr.
  */
 int control_client_connect_or_start(struct control_client *cl, const char *socket_path, const char *zusd_path, int clean_env);
 

@@ -2,12 +2,12 @@
 /*
  * Messages of the control socket, between zusd and mount.pmfs2, umount.pmfs2, zusctl.
  *
- * One message is one packet of a SOCK_SEQPACKET socket: a header of 16 bytes, then fields, each a tag, a length and bytes. Numbers
- * are in host order (both ends run on one machine). A field is a string (ends in its only NUL) or a number (8 bytes); which one
- * is part of its tag. A message may carry one file descriptor.
+ * One message is one packet of a SOCK_SEQPACKET socket: a header of 16 bytes, then fields, each a tag, a length and bytes.
+ * Numbers are in host order (both ends run on one machine). A field is a string (ends in its only NUL) or a number (8 bytes);
+ * which one is part of its tag. A message may carry one file descriptor.
  *
- * A conversation: the client sends HELLO, the server answers OK with its version; then requests, each answered by OK or ERROR, LIST
- * by any number of ITEMs before OK. A server that is about to end closes the connection without answering HELLO: try again.
+ * A conversation: the client sends HELLO, the server answers OK with its version; then requests, each answered by OK or ERROR,
+ * LIST by any number of ITEMs before OK. A server that is about to end closes the connection without answering HELLO: try again.
  */
 #ifndef ZUSD_CONTROL_MSG_H
 #define ZUSD_CONTROL_MSG_H
@@ -38,6 +38,23 @@ enum control_type {
 	CONTROL_ITEM = 66, /* ID FSTYPE SOURCE DIR CHANNEL_NAME CACHE FLAGS DEVNO STATE UUID TEXT */
 };
 
+/* Values of CONTROL_TAG_CACHE and CONTROL_TAG_CHANNEL. */
+enum control_cache {
+	CONTROL_CACHE_AUTO,
+	CONTROL_CACHE_NONE,
+};
+enum control_channel {
+	CONTROL_CHANNEL_AUTO,
+	CONTROL_CHANNEL_URING,
+	CONTROL_CHANNEL_DEV,
+};
+
+/* Bits of CONTROL_TAG_FLAGS, the values of ZUS_MOUNT_*. */
+#define CONTROL_MOUNT_RDONLY 1u
+#define CONTROL_MOUNT_NOATIME 2u
+#define CONTROL_MOUNT_STRICTATIME 4u
+#define CONTROL_MOUNT_NODIRATIME 8u
+
 #define CONTROL_TAG_NUMBER 0x100u
 enum control_tag {
 	CONTROL_TAG_MESSAGE = 1,
@@ -55,9 +72,9 @@ enum control_tag {
 	CONTROL_TAG_SOURCE = 13,
 	CONTROL_TAG_ERRNO = CONTROL_TAG_NUMBER + 1,
 	CONTROL_TAG_ID = CONTROL_TAG_NUMBER + 2,
-	CONTROL_TAG_FLAGS = CONTROL_TAG_NUMBER + 3, /* ZUS_MOUNT_* */
-	CONTROL_TAG_CACHE = CONTROL_TAG_NUMBER + 4, /* enum fuse_cache_mode */
-	CONTROL_TAG_CHANNEL = CONTROL_TAG_NUMBER + 5, /* enum fuse_channel */
+	CONTROL_TAG_FLAGS = CONTROL_TAG_NUMBER + 3, /* CONTROL_MOUNT_* */
+	CONTROL_TAG_CACHE = CONTROL_TAG_NUMBER + 4, /* enum control_cache */
+	CONTROL_TAG_CHANNEL = CONTROL_TAG_NUMBER + 5, /* enum control_channel */
 	CONTROL_TAG_MAX_WRITE = CONTROL_TAG_NUMBER + 6, /* bytes */
 	CONTROL_TAG_LEVEL = CONTROL_TAG_NUMBER + 7,
 	CONTROL_TAG_PID = CONTROL_TAG_NUMBER + 8,
@@ -100,8 +117,8 @@ int control_msg_has(const struct control_msg *msg, enum control_tag tag);
 /* One packet. fd -1: none. 0 or -errno; never raises SIGPIPE. */
 int control_msg_send(int sock, struct control_msg *msg, int fd);
 /*
- * One packet, parsed. *out_fd: the descriptor that came with it (close-on-exec, the caller's), or -1. -ECONNRESET: the peer has closed;
- * -EAGAIN: the socket's receive timeout is over. A packet with more than one descriptor is refused and they are closed.
+ * One packet, parsed. *out_fd: the descriptor that came with it (close-on-exec, the caller's), or -1. -ECONNRESET: the peer has
+ * closed; -EAGAIN: the socket's receive timeout is over. A packet with more than one descriptor is refused and they are closed.
  */
 int control_msg_recv(int sock, struct control_msg *msg, int *out_fd);
 

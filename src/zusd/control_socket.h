@@ -2,8 +2,8 @@
 /*
  * Where the control socket is, listening on it, connecting to it, and the lock that makes its server the only one.
  *
- * Beside the socket PATH lie PATH.lock, locked by the server for as long as it lives, and PATH.start, locked by a client while it
- * starts a server, so that two clients at a time start one.
+ * Beside the socket PATH lie PATH.lock, locked by the server for as long as it lives, and PATH.start, locked by a client while
+ * it starts a server, so that two clients at a time start one.
  */
 #ifndef ZUSD_CONTROL_SOCKET_H
 #define ZUSD_CONTROL_SOCKET_H
@@ -14,13 +14,13 @@
 #define CONTROL_PATH_MAX sizeof(((struct sockaddr_un *)0)->sun_path)
 
 /*
- * The absolute path to use: want if not NULL, else $ZUSD_SOCKET (not in a set-user-id program), else /run/zusd/zusd.sock for root,
- * $XDG_RUNTIME_DIR/zusd/zusd.sock or /tmp/zusd-UID/zusd.sock for others. -ENAMETOOLONG.
+ * The absolute path to use: want if not NULL, else $ZUSD_SOCKET (not in a set-user-id program), else /run/zusd/zusd.sock for
+ * root, $XDG_RUNTIME_DIR/zusd/zusd.sock or /tmp/zusd-UID/zusd.sock for others. -ENAMETOOLONG.
  */
 int control_socket_path(const char *want, char path[CONTROL_PATH_MAX]);
 /*
- * Makes the directory of path if it is missing. -EPERM: the directory can be written by somebody else than us and root, so that a
- * server behind this path could be anybody's.
+ * Makes the directory of path if it is missing. -EPERM: the directory can be written by somebody else than us and root, so that
+ * a server behind this path could be anybody's.
  */
 int control_socket_make_dir(const char *path);
 

@@ -6,8 +6,8 @@
 #define DAEMONIZE_CHILD (-1)
 
 /*
- * Forks. In the child: DAEMONIZE_CHILD, with a descriptor for daemonize_ready. In the parent, when the child is ready or gone: its exit
- * code. The child's messages go to stderr until it is ready.
+ * Forks. In the child: DAEMONIZE_CHILD, with a descriptor for daemonize_ready. In the parent, when the child is ready or gone:
+ * its exit code. The child's messages go to stderr until it is ready.
  */
 int daemonize(int *out_ready_fd);
 /* The parent ends with 0; stdin, stdout and stderr become /dev/null; log lines go to syslog, and so to the journal. */

@@ -29,8 +29,9 @@ static int fstype_valid(const char *name)
 static int plugin_check(const struct loader *ld, const struct zus_plugin *plugin, const char *path)
 {
 	if (plugin->abi != ZUS_PLUGIN_ABI) {
-		log_error("%s: plug-in of interface version %u, this server speaks %u: rebuild the plug-in against zus/plugin.h of this "
-			  "server, or install the two of one release", path, plugin->abi, ZUS_PLUGIN_ABI);
+		log_error("%s: plug-in of interface version %u, this server speaks %u: rebuild the plug-in against zus/plugin.h "
+			  "of this server, or install the two of one release",
+			  path, plugin->abi, ZUS_PLUGIN_ABI);
 		return -ENOEXEC;
 	}
 	if (!fstype_valid(plugin->name) || !plugin->mount) {
@@ -38,7 +39,8 @@ static int plugin_check(const struct loader *ld, const struct zus_plugin *plugin
 		return -ELIBBAD;
 	}
 	if (loader_find(ld, plugin->name)) {
-		log_error("%s: file-system type '%s' is already provided by another plug-in: name only one of them", path, plugin->name);
+		log_error("%s: file-system type '%s' is already provided by another plug-in: name only one of them", path,
+			  plugin->name);
 		return -EEXIST;
 	}
 	return 0;
@@ -127,8 +129,9 @@ static int plugin_load_by_name(struct loader *ld, const char *name, const char *
 	snprintf(path, sizeof(path), "./%s", name);
 	if (!access(path, F_OK))
 		return plugin_load(ld, path);
-	log_error("plug-in '%s' not found: neither %s/%s.so nor %s/lib%s.so, nor lib%s.so or %s.so in the library path, nor a file of this "
-		  "name; check ZUFS_LIBFS_LIST and LD_LIBRARY_PATH", name, dir, name, dir, name, name, name);
+	log_error("plug-in '%s' not found: neither %s/%s.so nor %s/lib%s.so, nor lib%s.so or %s.so in the library path, nor a "
+		  "file of this name; check ZUFS_LIBFS_LIST and LD_LIBRARY_PATH",
+		  name, dir, name, dir, name, name, name);
 	return -ENOENT;
 }
 
@@ -185,7 +188,8 @@ int loader_load(struct loader *ld, const char *list, const char *dir)
 		return -ENAMETOOLONG;
 	err = list && list[0] ? loader_load_list(ld, list, dir) : loader_load_dir(ld, dir);
 	if (!err && !ld->n_plugins) {
-		log_error("no plug-in: none in %s%s", dir, list ? ", none named in ZUFS_LIBFS_LIST" : " and ZUFS_LIBFS_LIST is not set");
+		log_error("no plug-in: none in %s%s", dir,
+			  list ? ", none named in ZUFS_LIBFS_LIST" : " and ZUFS_LIBFS_LIST is not set");
 		err = -ENOENT;
 	}
 	if (err)

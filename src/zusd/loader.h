@@ -2,9 +2,9 @@
 /*
  * Finding and loading of plug-ins.
  *
- * A list ("pmfs2,memfs", ZUFS_LIBFS_LIST) names them; each is tried as DIR/NAME.so and DIR/libNAME.so in the installed directory,
- * then as libNAME.so and NAME.so through the library path (LD_LIBRARY_PATH), then as a literal path. A name with a slash is a literal
- * path at once. Without a list, every *.so of the installed directory is loaded.
+ * A list ("pmfs2,memfs", ZUFS_LIBFS_LIST) names them; each is tried as DIR/NAME.so and DIR/libNAME.so in the installed
+ * directory, then as libNAME.so and NAME.so through the library path (LD_LIBRARY_PATH), then as a literal path. A name with a
+ * slash is a literal path at once. Without a list, every *.so of the installed directory is loaded.
  */
 #ifndef ZUSD_LOADER_H
 #define ZUSD_LOADER_H
@@ -28,8 +28,9 @@ struct loader {
 };
 
 /*
- * Loads the plug-ins of list; NULL or "": every *.so of dir, where those that cannot be used are logged and left out. -ENOENT: not
- * found, or none at all; -ELIBBAD: not a plug-in; -ENOEXEC: of another ABI; -EEXIST: a type twice; -E2BIG. What is wrong is logged.
+ * Loads the plug-ins of list; NULL or "": every *.so of dir, where those that cannot be used are logged and left out. -ENOENT:
+ * not found, or none at all; -ELIBBAD: not a plug-in; -ENOEXEC: of another ABI; -EEXIST: a type twice; -E2BIG. What is wrong is
+ * logged.
  */
 int loader_load(struct loader *ld, const char *list, const char *dir);
 /* NULL: no such file-system type. */

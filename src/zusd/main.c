@@ -5,9 +5,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <systemd/sd-daemon.h>
 #include <sys/stat.h>
 #include <syslog.h>
+#include <systemd/sd-daemon.h>
 #include <unistd.h>
 
 #include "base/log.h"
@@ -38,20 +38,22 @@ static const struct option options[] = {
 
 static void usage(FILE *f)
 {
-	fprintf(f, "Usage: zusd [options]\n"
-		   "Serves user-space file systems: pmfs2 and other plug-ins.\n\n"
-		   "  -s, --socket PATH        control socket (default: $ZUSD_SOCKET, /run/zusd/zusd.sock for root)\n"
-		   "  -l, --log-level LEVEL    error, warning, notice (default), info, debug, or 0 to 4\n"
-		   "      --daemon             go to the background when ready\n"
-		   "      --foreground         stay in the foreground (default)\n"
-		   "      --on-demand[=SEC]    end when nothing was mounted for SEC seconds (default %u)\n"
-		   "  -h, --help               this text\n"
-		   "      --version            version and plug-in interface\n\n"
-		   "Environment:\n"
-		   "  ZUFS_LIBFS_LIST          plug-ins to load, comma separated (default: all in the plug-in directory)\n"
-		   "  ZUFS_PLUGIN_DIR          plug-in directory (default: " PLUGIN_DIR ")\n"
-		   "  LD_LIBRARY_PATH          where else plug-ins are looked for\n"
-		   "  ZUSD_SOCKET              control socket\n", IDLE_EXIT_DEFAULT_S);
+	fprintf(f,
+		"Usage: zusd [options]\n"
+		"Serves user-space file systems: pmfs2 and other plug-ins.\n\n"
+		"  -s, --socket PATH        control socket (default: $ZUSD_SOCKET, /run/zusd/zusd.sock for root)\n"
+		"  -l, --log-level LEVEL    error, warning, notice (default), info, debug, or 0 to 4\n"
+		"      --daemon             go to the background when ready\n"
+		"      --foreground         stay in the foreground (default)\n"
+		"      --on-demand[=SEC]    end when nothing was mounted for SEC seconds (default %u)\n"
+		"  -h, --help               this text\n"
+		"      --version            version and plug-in interface\n\n"
+		"Environment:\n"
+		"  ZUFS_LIBFS_LIST          plug-ins to load, comma separated (default: all in the plug-in directory)\n"
+		"  ZUFS_PLUGIN_DIR          plug-in directory (default: " PLUGIN_DIR ")\n"
+		"  LD_LIBRARY_PATH          where else plug-ins are looked for\n"
+		"  ZUSD_SOCKET              control socket\n",
+		IDLE_EXIT_DEFAULT_S);
 }
 
 struct zusd_args {
@@ -104,7 +106,8 @@ static int args_parse(int argc, char **argv, struct zusd_args *args)
 			break;
 		case OPT_ON_DEMAND:
 			if (idle_parse(optarg, &args->config.idle_exit_s)) {
-				fprintf(stderr, "zusd: --on-demand=%s: not a number of seconds from 1 to %lu\n", optarg, IDLE_EXIT_MAX_S);
+				fprintf(stderr, "zusd: --on-demand=%s: not a number of seconds from 1 to %lu\n", optarg,
+					IDLE_EXIT_MAX_S);
 				return 2;
 			}
 			break;

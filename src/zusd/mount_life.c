@@ -2,8 +2,8 @@
 /*
  * Life of a mount, from the plug-in's opening of the device to its closing.
  *
- * Order at the end of an ACTIVE mount: the transport's threads end, pins are given back, the transport is freed, the plug-in closes the
- * image, the mount leaves the table. Whoever waits for the mount to be gone can then open the device.
+ * Order at the end of an ACTIVE mount: the transport's threads end, pins are given back, the transport is freed, the plug-in
+ * closes the image, the mount leaves the table. Whoever waits for the mount to be gone can then open the device.
  */
 #include "zusd/mount_life.h"
 
@@ -75,7 +75,8 @@ static const char *what_to_do(int err)
 	case -EPERM:
 		return "permission denied; mount as root, or as a user who may read and write it";
 	case -EBUSY:
-		return "in use by another server or tool, or mounted by another file system; unmount it or end that program first";
+		return "in use by another server or tool, or mounted by another file system; unmount it or end that program "
+		       "first";
 	case -EISDIR:
 	case -ENOTBLK:
 		return "neither a device nor a regular file; name the device or the image that holds the file system";
@@ -94,13 +95,13 @@ static const char *what_to_do(int err)
 	}
 }
 
-/* "pmfs2: cannot open /dev/pmem0: why; what to do". What the plug-in said itself comes first: it knows best. */
+/* What the plug-in said comes first: it knows best. The name of the device is in the text in any case. */
 static void explain_open(const struct server_mount *m, int err, char *text)
 {
-	const char *hint = what_to_do(err);
+	const char *hint = what_to_do(err), *source = strstr(m->messages, m->source) ? "" : m->source;
 
 	if (m->messages[0])
-		snprintf(text, MOUNT_TEXT_MAX, "%s", m->messages);
+		snprintf(text, MOUNT_TEXT_MAX, "%s%s%s", source, source[0] ? ": " : "", m->messages);
 	else
 		snprintf(text, MOUNT_TEXT_MAX, "%s: cannot open %s: %s", m->fstype, m->source, hint ? hint : strerror(-err));
 }
@@ -151,8 +152,9 @@ int mount_open(struct mount_table *table, const struct loader *ld, const struct 
 
 	if (!plugin) {
 		loader_names(ld, names, sizeof(names));
-		snprintf(text, MOUNT_TEXT_MAX, "file system '%s' is not known to this server, which has: %s; start zusd with its plug-in",
-			 spec->fstype, names);
+		snprintf(text, MOUNT_TEXT_MAX,
+			 "file system '%s' is not known to this server, which has: %s; start zusd with its plug-in", spec->fstype,
+			 names);
 		return -ENODEV;
 	}
 	if (plugin->flags & ZUS_PLUGIN_VOLATILE) {
@@ -228,7 +230,11 @@ static void *mount_thread(void *ctx)
 static int transport_start(struct server_mount *m, int fuse_fd)
 {
 	const struct fuse_transport_args args = {
-		.fs = m->fs, .fuse_fd = fuse_fd, .cache = m->cache, .channel = m->channel, .max_write = m->max_write,
+		.fs = m->fs,
+		.fuse_fd = fuse_fd,
+		.cache = m->cache,
+		.channel = m->channel,
+		.max_write = m->max_write,
 	};
 	int err;
 
@@ -246,8 +252,10 @@ static int transport_start(struct server_mount *m, int fuse_fd)
 static void explain_start(const struct server_mount *m, int err, char *text)
 {
 	if (m->channel == FUSE_CHANNEL_URING)
-		snprintf(text, MOUNT_TEXT_MAX, "%s: cannot serve it over io_uring: %s; mount with -o uring (turns it on in the kernel), or "
-			 "without channel=uring", m->source, strerror(-err));
+		snprintf(text, MOUNT_TEXT_MAX,
+			 "%s: cannot serve it over io_uring: %s; mount with -o uring (turns it on in the kernel), or without "
+			 "channel=uring",
+			 m->source, strerror(-err));
 	else
 		snprintf(text, MOUNT_TEXT_MAX, "%s: cannot serve it: %s", m->source, strerror(-err));
 }

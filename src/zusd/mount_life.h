@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * What happens to a mount: opening by its plug-in, start and end of its transport, closing, remount, unmounting at the server's end.
- * The states are mount_table.h's.
+ * What happens to a mount: opening by its plug-in, start and end of its transport, closing, remount, unmounting at the server's
+ * end. The states are mount_table.h's.
  */
 #ifndef ZUSD_MOUNT_LIFE_H
 #define ZUSD_MOUNT_LIFE_H
@@ -12,8 +12,8 @@
 #define MOUNT_TEXT_MAX 6144u /* bytes of an error's text */
 
 /*
- * Opens the device with the plug-in of its type. On success the mount is PREPARED, the caller's until mount_start or mount_abandon.
- * On failure text says what, where and what to do.
+ * Opens the device with the plug-in of its type. On success the mount is PREPARED, the caller's until mount_start or
+ * mount_abandon. On failure text says what, where and what to do.
  */
 int mount_open(struct mount_table *table, const struct loader *ld, const struct mount_spec *spec, char text[MOUNT_TEXT_MAX],
 	       struct server_mount **out_m);

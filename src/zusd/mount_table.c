@@ -121,6 +121,18 @@ static struct server_mount *table_find_ident_locked(struct mount_table *table, c
 	return m;
 }
 
+/*
+ * Is it there no more for the kernel? An ended FUSE connection polls as an error at once, before its server has noticed.
+ */
+static int mount_has_ended_locked(const struct server_mount *m)
+{
+	struct pollfd pfd = { .fd = m->fuse_fd };
+
+	if (m->state != MOUNT_ACTIVE)
+		return m->state == MOUNT_CLOSING;
+	return poll(&pfd, 1, 0) == 1 && (pfd.revents & (POLLERR | POLLHUP | POLLNVAL));
+}
+
 /* Returns 0 when the device is free. */
 static int table_wait_free_locked(struct mount_table *table, const struct mount_ident *ident, char *why, size_t why_cap)
 {
@@ -128,8 +140,9 @@ static int table_wait_free_locked(struct mount_table *table, const struct mount_
 	struct server_mount *m;
 
 	while ((m = table_find_ident_locked(table, ident))) {
-		if (m->state != MOUNT_CLOSING) {
-			snprintf(why, why_cap, m->state == MOUNT_ACTIVE ? "already mounted at %s" : "just being mounted at %s", m->dir);
+		if (!mount_has_ended_locked(m)) {
+			snprintf(why, why_cap, m->state == MOUNT_ACTIVE ? "already mounted at %s" : "just being mounted at %s",
+				 m->dir);
 			return -EBUSY;
 		}
 		if (pthread_cond_timedwait(&table->changed, &table->lock, &deadline)) {
@@ -224,7 +237,8 @@ static int mount_has_name(const struct server_mount *m, const char *name)
 	char id[32];
 
 	snprintf(id, sizeof(id), "%llu", (unsigned long long)m->id);
-	return !strcmp(m->dir, name) || !strcmp(m->source, name) || (m->device[0] && !strcmp(m->device, name)) || !strcmp(id, name);
+	return !strcmp(m->dir, name) || !strcmp(m->source, name) || (m->device[0] && !strcmp(m->device, name)) ||
+	       !strcmp(id, name);
 }
 
 struct server_mount *mount_table_pin(struct mount_table *table, const char *name)
@@ -279,14 +293,6 @@ void mount_unpin(struct server_mount *m)
 	pthread_mutex_unlock(&table->lock);
 }
 
-/* An ended FUSE connection polls as an error at once, before anybody has read it. */
-static int fuse_fd_has_ended(int fd)
-{
-	struct pollfd pfd = { .fd = fd };
-
-	return poll(&pfd, 1, 0) == 1 && (pfd.revents & (POLLERR | POLLHUP | POLLNVAL));
-}
-
 int mount_table_wait_closed(struct mount_table *table, uint64_t devno, unsigned int timeout_ms)
 {
 	struct timespec deadline = deadline_in(timeout_ms);
@@ -300,7 +306,7 @@ int mount_table_wait_closed(struct mount_table *table, uint64_t devno, unsigned 
 				break;
 		if (!m || err)
 			break;
-		if (m->state == MOUNT_ACTIVE && !fuse_fd_has_ended(m->fuse_fd))
+		if (m->state == MOUNT_ACTIVE && !mount_has_ended_locked(m))
 			err = -EBUSY;
 		else
 			err = -pthread_cond_timedwait(&table->changed, &table->lock, &deadline);

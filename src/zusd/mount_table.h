@@ -2,9 +2,9 @@
 /*
  * The mounts of one server.
  *
- * Life of a mount: OPENING (the plug-in opens and recovers the device) -> PREPARED (a client is mounting it) -> STARTING (the transport
- * answers the kernel) -> ACTIVE -> CLOSING (the connection has ended, the image is being closed) -> gone. From OPENING, PREPARED and
- * STARTING a failure leads to CLOSING.
+ * Life of a mount: OPENING (the plug-in opens and recovers the device) -> PREPARED (a client is mounting it) -> STARTING (the
+ * transport answers the kernel) -> ACTIVE -> CLOSING (the connection has ended, the image is being closed) -> gone. From
+ * OPENING, PREPARED and STARTING a failure leads to CLOSING.
  *
  * Invariants:
  *  1. A mount is in the table from OPENING to the end of CLOSING, so that a device can be there once only.
@@ -112,8 +112,8 @@ struct server_mount *mount_table_pin_above(struct mount_table *table, uint64_t i
 void mount_unpin(struct server_mount *m);
 
 /*
- * Waits until the file system with this number is closed, at most timeout_ms. 0: closed or not known; -EBUSY: its connection lives,
- * it is mounted somewhere else; -ETIMEDOUT.
+ * Waits until the file system with this number is closed, at most timeout_ms. 0: closed or not known; -EBUSY: its connection
+ * lives, it is mounted somewhere else; -ETIMEDOUT.
  */
 int mount_table_wait_closed(struct mount_table *table, uint64_t devno, unsigned int timeout_ms);
 /* Waits until the table is empty. -ETIMEDOUT. */

@@ -2,9 +2,10 @@
 /*
  * What the server keeps of root's privileges.
  *
- * Kept: CAP_SYS_ADMIN (unmounting at the end, cloning of FUSE channels), CAP_DAC_OVERRIDE and CAP_DAC_READ_SEARCH (images and device
- * nodes of others), CAP_SYS_RAWIO (device-DAX), CAP_IPC_LOCK and CAP_SYS_RESOURCE (io_uring's and the mappings' locked memory),
- * CAP_SYS_PTRACE (the groups of a calling process). Everything else is given up for good, and set-user-id programs gain nothing.
+ * Kept: CAP_SYS_ADMIN (unmounting at the end, cloning of FUSE channels), CAP_DAC_OVERRIDE and CAP_DAC_READ_SEARCH (images and
+ * device nodes of others), CAP_SYS_RAWIO (device-DAX), CAP_IPC_LOCK and CAP_SYS_RESOURCE (io_uring's and the mappings' locked
+ * memory), CAP_SYS_PTRACE (the groups of a calling process). Everything else is given up for good, and set-user-id programs gain
+ * nothing.
  */
 #ifndef ZUSD_PRIVILEGES_H
 #define ZUSD_PRIVILEGES_H

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Answers to the requests of the control socket. Messages were checked for shape by control_msg_parse(); what they mean is checked
- * here. Each handler answers exactly once and returns what sending gave.
+ * Answers to the requests of the control socket. Messages were checked for shape by control_msg_parse(); what they mean is
+ * checked here. Each handler answers exactly once and returns what sending gave.
  */
 #include "zusd/requests.h"
 
@@ -25,6 +25,14 @@
 #define FUSE_DEV_MINOR 229
 #define MOUNT_FLAGS_ALL (ZUS_MOUNT_RDONLY | ZUS_MOUNT_NOATIME | ZUS_MOUNT_STRICTATIME | ZUS_MOUNT_NODIRATIME)
 #define MAX_WRITE_LIMIT (64u << 20)
+
+_Static_assert(CONTROL_MOUNT_RDONLY == ZUS_MOUNT_RDONLY && CONTROL_MOUNT_NOATIME == ZUS_MOUNT_NOATIME &&
+		       CONTROL_MOUNT_STRICTATIME == ZUS_MOUNT_STRICTATIME && CONTROL_MOUNT_NODIRATIME == ZUS_MOUNT_NODIRATIME,
+	       "same values");
+_Static_assert((int)CONTROL_CACHE_AUTO == (int)FUSE_CACHE_AUTO && (int)CONTROL_CACHE_NONE == (int)FUSE_CACHE_NONE, "same values");
+_Static_assert((int)CONTROL_CHANNEL_AUTO == (int)FUSE_CHANNEL_AUTO && (int)CONTROL_CHANNEL_URING == (int)FUSE_CHANNEL_URING &&
+		       (int)CONTROL_CHANNEL_DEV == (int)FUSE_CHANNEL_DEV,
+	       "same values");
 
 static int answer_ok(struct session *s)
 {
@@ -66,7 +74,8 @@ static int spec_from_msg(const struct control_msg *in, struct mount_spec *out_sp
 	uint64_t cache = control_msg_u64(in, CONTROL_TAG_CACHE, FUSE_CACHE_AUTO);
 	uint64_t channel = control_msg_u64(in, CONTROL_TAG_CHANNEL, FUSE_CHANNEL_AUTO);
 
-	if ((flags & ~(uint64_t)MOUNT_FLAGS_ALL) || max_write > MAX_WRITE_LIMIT || cache > FUSE_CACHE_NONE || channel > FUSE_CHANNEL_DEV)
+	if ((flags & ~(uint64_t)MOUNT_FLAGS_ALL) || max_write > MAX_WRITE_LIMIT || cache > FUSE_CACHE_NONE ||
+	    channel > FUSE_CHANNEL_DEV)
 		return -EINVAL;
 	*out_spec = (struct mount_spec){
 		.fstype = control_msg_str_or_empty(in, CONTROL_TAG_FSTYPE),
@@ -90,8 +99,8 @@ static void put_notice(struct control_msg *out, const struct server_mount *m)
 {
 	char text[MOUNT_MESSAGES_MAX + 512];
 
-	snprintf(text, sizeof(text), "%.*s%s%s", (int)sizeof(m->fs->notice) - 1, m->fs->notice, m->fs->notice[0] && m->messages[0] ? "\n" : "",
-		 m->messages);
+	snprintf(text, sizeof(text), "%.*s%s%s", (int)sizeof(m->fs->notice) - 1, m->fs->notice,
+		 m->fs->notice[0] && m->messages[0] ? "\n" : "", m->messages);
 	control_msg_put_str(out, CONTROL_TAG_NOTICE, text);
 }
 
@@ -204,7 +213,9 @@ static int handle_stats(struct session *s, int *fd)
 
 	m = mount_table_pin(s->set->mounts, name);
 	if (!m)
-		return answer_error(s, -ENOENT, "no mount '%s' in this server: give its directory, device or number as zusctl list prints it", name);
+		return answer_error(s, -ENOENT,
+				    "no mount '%s' in this server: give its directory, device or number as zusctl list prints it",
+				    name);
 	text = malloc(cap);
 	if (text) {
 		text[0] = '\0';
@@ -256,9 +267,11 @@ static const struct {
 	uint16_t type;
 	int (*handle)(struct session *s, int *fd);
 } handlers[] = {
-	{ CONTROL_HELLO, handle_hello },	     { CONTROL_OPEN, handle_open },   { CONTROL_START, handle_start },
-	{ CONTROL_REMOUNT, handle_remount },	     { CONTROL_LIST, handle_list },   { CONTROL_STATS, handle_stats },
-	{ CONTROL_LOG_LEVEL, handle_log_level }, { CONTROL_WAIT_CLOSED, handle_wait_closed }, { CONTROL_STOP, handle_stop },
+	{ CONTROL_HELLO, handle_hello },	 { CONTROL_OPEN, handle_open },
+	{ CONTROL_START, handle_start },	 { CONTROL_REMOUNT, handle_remount },
+	{ CONTROL_LIST, handle_list },		 { CONTROL_STATS, handle_stats },
+	{ CONTROL_LOG_LEVEL, handle_log_level }, { CONTROL_WAIT_CLOSED, handle_wait_closed },
+	{ CONTROL_STOP, handle_stop },
 };
 
 int request_handle(struct session *s, int fd)
@@ -280,7 +293,8 @@ int request_handle(struct session *s, int fd)
 
 void request_refuse(struct session *s, int err)
 {
-	answer_error(s, err, "message not understood (%s): this is zusd %s, control protocol %u; use the tools of the same release",
+	answer_error(s, err,
+		     "message not understood (%s): this is zusd %s, control protocol %u; use the tools of the same release",
 		     strerror(-err), PMFS2_VERSION, CONTROL_VERSION);
 }
 

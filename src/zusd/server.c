@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The main loop. It only accepts connections and waits for reasons to end; all else happens in the threads of sessions and mounts.
+ * The main loop. It only accepts connections and waits for reasons to end; all else happens in the threads of sessions and
+ * mounts.
  *
  * Order of the end: the socket's name goes first, so that new clients find no server (those that are connected already, and not
- * greeted, see the connection closed and start another one, which waits for our lock); then sessions, mounts, plug-ins, the lock.
+ * greeted, see the connection closed and start another one, which waits for our lock); then sessions, mounts, plug-ins, the
+ * lock.
  */
 #include "zusd/server.h"
 
@@ -47,13 +49,15 @@ static int socket_take(struct server *srv)
 
 	err = control_socket_make_dir(srv->socket_path);
 	if (err) {
-		log_error("cannot use the directory of %s: %s; give another place with --socket", srv->socket_path, strerror(-err));
+		log_error("cannot use the directory of %s: %s; give another place with --socket", srv->socket_path,
+			  strerror(-err));
 		return err;
 	}
 	/* A server that ends lets go of the lock last. */
 	err = control_socket_lock(srv->socket_path, ".lock", srv->idle_exit_s ? LOCK_WAIT_MS : 0, &srv->lock_fd);
 	if (err == -EBUSY)
-		log_error("another zusd serves %s: end it with 'zusctl stop', or give another place with --socket", srv->socket_path);
+		log_error("another zusd serves %s: end it with 'zusctl stop', or give another place with --socket",
+			  srv->socket_path);
 	else if (err)
 		log_error("cannot lock %s.lock: %s", srv->socket_path, strerror(-err));
 	if (err)

@@ -27,7 +27,8 @@ struct server {
 };
 
 /*
- * Loads the plug-ins, takes the socket, blocks the signals that end the server. What is wrong is logged. Before any thread is started.
+ * Loads the plug-ins, takes the socket, blocks the signals that end the server. What is wrong is logged. Before any thread is
+ * started.
  */
 int server_init(struct server *srv, const struct server_config *config);
 /* Serves until SIGTERM, SIGINT or SIGHUP, a client's wish, or idleness; then unmounts everything. */

@@ -2,8 +2,8 @@
 /*
  * One connection to the control socket: a thread that answers its requests.
  *
- * A mount that a session has opened is its own until it is started: when the session ends before, for whatever reason, the image is
- * closed again.
+ * A mount that a session has opened is its own until it is started: when the session ends before, for whatever reason, the image
+ * is closed again.
  */
 #ifndef ZUSD_SESSION_H
 #define ZUSD_SESSION_H

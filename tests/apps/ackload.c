@@ -57,7 +57,8 @@ static int open_log(const struct worker *w, int flags)
 
 static int dead_server(int err)
 {
-	return err == -ENOTCONN || err == -ECONNABORTED || err == -EIO || err == -EINTR;
+	return err == -ENOTCONN || err == -ECONNABORTED || err == -EIO || err == -EINTR ||
+	       err == -ECANCELED; /* what the kernel gives to requests that were on their way to the rings */
 }
 
 static int work(struct worker *w, struct ack_state *s, int dirfd, int log)

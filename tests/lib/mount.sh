@@ -38,6 +38,7 @@ work_fini()
 	local rc=$? i
 
 	trap - EXIT
+	set +e # everything is tried
 	for ((i = ${#MOUNTED[@]} - 1; i >= 0; i--)); do
 		mount_end "${MOUNTED[i]}"
 	done
@@ -93,13 +94,13 @@ server_stop()
 	local i
 
 	[ -n "$SERVER_PID" ] || return 0
-	kill -TERM "$SERVER_PID" 2>/dev/null
+	kill -TERM "$SERVER_PID" 2>/dev/null || true
 	for ((i = 0; i < 100; i++)); do
 		kill -0 "$SERVER_PID" 2>/dev/null || break
 		sleep 0.05
 	done
-	kill -KILL "$SERVER_PID" 2>/dev/null
-	wait "$SERVER_PID" 2>/dev/null
+	kill -KILL "$SERVER_PID" 2>/dev/null || true
+	wait "$SERVER_PID" 2>/dev/null || true
 	SERVER_PID=
 	return 0
 }
@@ -107,7 +108,7 @@ server_stop()
 server_kill9()
 {
 	kill -KILL "$SERVER_PID"
-	wait "$SERVER_PID" 2>/dev/null
+	wait "$SERVER_PID" 2>/dev/null || true
 	SERVER_PID=
 	return 0
 }

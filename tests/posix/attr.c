@@ -316,6 +316,7 @@ static void attr_blocks_count_data(void)
 
 POSIX_MAIN(TAP_CASE(attr_chmod_all_bits), TAP_CASE(attr_change_by_user), TAP_CASE(attr_chown_changes_ids),
 	   TAP_CASE(attr_chown_clears_set_ids), TAP_CASE(attr_write_by_other_clears_set_ids),
-	   TAP_CASE(attr_sgid_directory_gives_its_group), TAP_CASE(attr_utimens_nanoseconds), TAP_CASE(attr_utimens_now_and_omit),
-	   TAP_CASE(attr_times_follow_operations), TAP_CASE(attr_statx_birth_and_fields), TAP_CASE(attr_stat_errors),
-	   TAP_CASE(attr_access_checks_mode), TAP_CASE(attr_blocks_count_data))
+	   TAP_CASE(attr_sgid_directory_gives_its_group), TAP_CASE(attr_utimens_nanoseconds),
+	   TAP_CASE(attr_utimens_now_and_omit), TAP_CASE(attr_times_follow_operations),
+	   TAP_CASE(attr_statx_birth_and_fields), TAP_CASE(attr_stat_errors), TAP_CASE(attr_access_checks_mode),
+	   TAP_CASE(attr_blocks_count_data))

@@ -227,7 +227,7 @@ static void limits_many_files_in_a_directory(void)
 	CHECK_EQ(rmdir("d"), 0);
 }
 
-POSIX_MAIN(TAP_CASE(limits_name_of_255_bytes), TAP_CASE(limits_name_of_256_bytes_enametoolong), TAP_CASE(limits_path_of_path_max),
-	   TAP_CASE(limits_depth_beyond_path_max), TAP_CASE(limits_depth_of_a_thousand), TAP_CASE(limits_symlink_loop_eloop),
-	   TAP_CASE(limits_many_links), TAP_CASE(limits_many_subdirectories), TAP_CASE(limits_file_too_large_efbig),
-	   TAP_CASE(limits_many_files_in_a_directory))
+POSIX_MAIN(TAP_CASE(limits_name_of_255_bytes), TAP_CASE(limits_name_of_256_bytes_enametoolong),
+	   TAP_CASE(limits_path_of_path_max), TAP_CASE(limits_depth_beyond_path_max), TAP_CASE(limits_depth_of_a_thousand),
+	   TAP_CASE(limits_symlink_loop_eloop), TAP_CASE(limits_many_links), TAP_CASE(limits_many_subdirectories),
+	   TAP_CASE(limits_file_too_large_efbig), TAP_CASE(limits_many_files_in_a_directory))

@@ -243,5 +243,6 @@ static void locks_deadlock_edeadlk(void)
 	CHECK_EQ(status, 0);
 }
 
-POSIX_MAIN(TAP_CASE(locks_flock), TAP_CASE(locks_fcntl_records), TAP_CASE(locks_fcntl_waits), TAP_CASE(locks_wait_is_interruptible),
-	   TAP_CASE(locks_of_descriptions), TAP_CASE(locks_errors), TAP_CASE(locks_deadlock_edeadlk))
+POSIX_MAIN(TAP_CASE(locks_flock), TAP_CASE(locks_fcntl_records), TAP_CASE(locks_fcntl_waits),
+	   TAP_CASE(locks_wait_is_interruptible), TAP_CASE(locks_of_descriptions), TAP_CASE(locks_errors),
+	   TAP_CASE(locks_deadlock_edeadlk))

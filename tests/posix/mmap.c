@@ -206,5 +206,5 @@ static void mmap_write_from_own_mapping(void)
 
 POSIX_MAIN(TAP_CASE(mmap_shared_shows_file_and_stores), TAP_CASE(mmap_shared_of_hole_takes_stores),
 	   TAP_CASE(mmap_private_stays_private), TAP_CASE(mmap_shared_sees_write), TAP_CASE(mmap_two_processes_share),
-	   TAP_CASE(mmap_stays_after_close_and_unlink), TAP_CASE(mmap_tail_of_last_page_is_zero), TAP_CASE(mmap_behind_end_sigbus),
-	   TAP_CASE(mmap_errors), TAP_CASE(mmap_write_from_own_mapping))
+	   TAP_CASE(mmap_stays_after_close_and_unlink), TAP_CASE(mmap_tail_of_last_page_is_zero),
+	   TAP_CASE(mmap_behind_end_sigbus), TAP_CASE(mmap_errors), TAP_CASE(mmap_write_from_own_mapping))

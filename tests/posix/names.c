@@ -297,7 +297,8 @@ static void names_negative_lookup_then_create(void)
 	}
 }
 
-POSIX_MAIN(TAP_CASE(mkdir_link_counts_and_modes), TAP_CASE(mkdir_errors), TAP_CASE(rmdir_errors), TAP_CASE(rmdir_of_open_directory),
-	   TAP_CASE(unlink_errors), TAP_CASE(link_counts_and_times), TAP_CASE(link_errors), TAP_CASE(symlink_keeps_its_target),
-	   TAP_CASE(symlink_errors), TAP_CASE(mknod_all_kinds), TAP_CASE(names_without_permission),
-	   TAP_CASE(names_change_times_of_their_directory), TAP_CASE(names_of_any_bytes), TAP_CASE(names_negative_lookup_then_create))
+POSIX_MAIN(TAP_CASE(mkdir_link_counts_and_modes), TAP_CASE(mkdir_errors), TAP_CASE(rmdir_errors),
+	   TAP_CASE(rmdir_of_open_directory), TAP_CASE(unlink_errors), TAP_CASE(link_counts_and_times),
+	   TAP_CASE(link_errors), TAP_CASE(symlink_keeps_its_target), TAP_CASE(symlink_errors), TAP_CASE(mknod_all_kinds),
+	   TAP_CASE(names_without_permission), TAP_CASE(names_change_times_of_their_directory), TAP_CASE(names_of_any_bytes),
+	   TAP_CASE(names_negative_lookup_then_create))

@@ -353,8 +353,10 @@ static void open_for_writing_blocks_exec(void)
 POSIX_MAIN(TAP_CASE(open_missing_enoent), TAP_CASE(open_below_a_file_enotdir), TAP_CASE(open_creat_excl_on_existing_eexist),
 	   TAP_CASE(open_creat_through_dangling_symlink_makes_target), TAP_CASE(open_creat_applies_umask),
 	   TAP_CASE(open_creat_readonly_mode_is_writable_by_its_fd), TAP_CASE(open_trunc_empties_and_updates_times),
-	   TAP_CASE(open_append_ignores_position), TAP_CASE(open_directory_for_writing_eisdir), TAP_CASE(open_nofollow_symlink_eloop),
-	   TAP_CASE(open_wrong_direction_ebadf), TAP_CASE(open_without_permission_eacces), TAP_CASE(open_tmpfile_linkat_gives_a_name),
+	   TAP_CASE(open_append_ignores_position), TAP_CASE(open_directory_for_writing_eisdir),
+	   TAP_CASE(open_nofollow_symlink_eloop), TAP_CASE(open_wrong_direction_ebadf),
+	   TAP_CASE(open_without_permission_eacces), TAP_CASE(open_tmpfile_linkat_gives_a_name),
 	   TAP_CASE(open_tmpfile_excl_cannot_be_linked), TAP_CASE(open_tmpfile_unlinked_again_is_gone),
-	   TAP_CASE(open_file_unlinked_still_works), TAP_CASE(open_sync_flags_write_through), TAP_CASE(open_direct_aligned_io),
-	   TAP_CASE(open_fifo_carries_data), TAP_CASE(open_socket_enxio), TAP_CASE(open_for_writing_blocks_exec))
+	   TAP_CASE(open_file_unlinked_still_works), TAP_CASE(open_sync_flags_write_through),
+	   TAP_CASE(open_direct_aligned_io), TAP_CASE(open_fifo_carries_data), TAP_CASE(open_socket_enxio),
+	   TAP_CASE(open_for_writing_blocks_exec))

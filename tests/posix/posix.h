@@ -21,11 +21,11 @@
 
 /* The program's main: TEST_DIR, the cases, cleaning up. */
 int posix_main(int argc, char **argv, const struct tap_case *cases, size_t n_cases);
-#define POSIX_MAIN(...)                                                                                                            \
-	int main(int argc, char **argv)                                                                                            \
-	{                                                                                                                          \
-		static const struct tap_case cases[] = { __VA_ARGS__ };                                                            \
-		return posix_main(argc, argv, cases, ARRAY_SIZE(cases));                                                           \
+#define POSIX_MAIN(...) \
+	int main(int argc, char **argv) \
+	{ \
+		static const struct tap_case cases[] = { __VA_ARGS__ }; \
+		return posix_main(argc, argv, cases, ARRAY_SIZE(cases)); \
 	}
 
 /* Into an empty directory of mode 0777; umask 022. First statement of each case. */

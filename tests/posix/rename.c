@@ -343,7 +343,8 @@ static void rename_race_keeps_one_tree(void)
 
 POSIX_MAIN(TAP_CASE(rename_file_keeps_inode), TAP_CASE(rename_over_file_replaces_it),
 	   TAP_CASE(rename_of_hard_links_to_each_other_does_nothing), TAP_CASE(rename_directory_across_directories),
-	   TAP_CASE(rename_over_empty_directory), TAP_CASE(rename_errors), TAP_CASE(rename_noreplace), TAP_CASE(rename_exchange_files),
-	   TAP_CASE(rename_exchange_directory_and_file_across), TAP_CASE(rename_exchange_directories),
-	   TAP_CASE(rename_whiteout_leaves_device), TAP_CASE(rename_updates_times), TAP_CASE(rename_without_permission_and_sticky),
-	   TAP_CASE(rename_many_back_and_forth), TAP_CASE(rename_race_keeps_one_tree))
+	   TAP_CASE(rename_over_empty_directory), TAP_CASE(rename_errors), TAP_CASE(rename_noreplace),
+	   TAP_CASE(rename_exchange_files), TAP_CASE(rename_exchange_directory_and_file_across),
+	   TAP_CASE(rename_exchange_directories), TAP_CASE(rename_whiteout_leaves_device), TAP_CASE(rename_updates_times),
+	   TAP_CASE(rename_without_permission_and_sticky), TAP_CASE(rename_many_back_and_forth),
+	   TAP_CASE(rename_race_keeps_one_tree))

@@ -243,7 +243,7 @@ static void rw_parallel_writers_of_one_file(void)
 		posix_fill(buf, PART, id, 0);
 		for (int round = 0; round < 4; round++)
 			for (int at = 0; at < PART; at += 1000)
-				CHECK(pwrite(fd, buf + at, (size_t)(PART - at < 1000 ? PART - at : 1000), (off_t)id * PART + at) > 0);
+				CHECK(pwrite(fd, buf + at, u64_min((uint64_t)(PART - at), 1000), (off_t)id * PART + at) > 0);
 		_exit(0);
 	}
 	for (int id = 0; id < 4; id++) {
@@ -290,5 +290,6 @@ static void rw_many_small_files(void)
 
 POSIX_MAIN(TAP_CASE(rw_random_matches_model), TAP_CASE(rw_every_small_size_and_offset), TAP_CASE(rw_at_end_of_file),
 	   TAP_CASE(rw_bad_arguments), TAP_CASE(rw_bad_address_efault), TAP_CASE(rw_vectors), TAP_CASE(rw_large_unaligned),
-	   TAP_CASE(rw_seek_positions), TAP_CASE(rw_two_descriptors_see_each_other), TAP_CASE(rw_appends_of_processes_lose_nothing),
-	   TAP_CASE(rw_parallel_writers_of_one_file), TAP_CASE(rw_sync_calls), TAP_CASE(rw_many_small_files))
+	   TAP_CASE(rw_seek_positions), TAP_CASE(rw_two_descriptors_see_each_other),
+	   TAP_CASE(rw_appends_of_processes_lose_nothing), TAP_CASE(rw_parallel_writers_of_one_file),
+	   TAP_CASE(rw_sync_calls), TAP_CASE(rw_many_small_files))

@@ -223,5 +223,5 @@ static void copy_by_sendfile_and_splice(void)
 
 POSIX_MAIN(TAP_CASE(seek_finds_data_and_holes), TAP_CASE(seek_hole_at_end_of_full_file), TAP_CASE(seek_empty_file_enxio),
 	   TAP_CASE(seek_in_16_tib), TAP_CASE(seek_preallocated_reads_zeros), TAP_CASE(copy_range_between_files),
-	   TAP_CASE(copy_range_within_a_file), TAP_CASE(copy_range_at_and_behind_end), TAP_CASE(copy_range_of_holes_is_zeros),
-	   TAP_CASE(copy_by_sendfile_and_splice))
+	   TAP_CASE(copy_range_within_a_file), TAP_CASE(copy_range_at_and_behind_end),
+	   TAP_CASE(copy_range_of_holes_is_zeros), TAP_CASE(copy_by_sendfile_and_splice))

@@ -90,7 +90,7 @@ static inline void rig_end(struct rig *r)
 static inline int64_t rig_write_once(struct rig *r, uint64_t node, uint64_t off, const uint8_t *src, uint64_t len, uint64_t done)
 {
 	struct zus_extent ext[5];
-	struct zus_io io = { .node = node, .off = off, .len = len, .flags = ZUS_IO_WRITE, .ext = ext, .ext_cap = ARRAY_SIZE(ext) };
+	struct zus_io io = { .node = node, .off = off, .len = len, .flags = ZUS_IO_WRITE, .ext = ext, .ext_cap = 5 };
 	int err = r->z->ops->io_begin(r->z, &io);
 	uint64_t at = 0;
 

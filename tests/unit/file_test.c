@@ -253,7 +253,7 @@ static void file_limit_of_size_is_efbig(void)
 	rig_end(&r);
 }
 
-/* --- fences ------------------------------------------------------------------------------------------------------------------ */
+/* --- fences ----------------------------------------------------------------------------------------------------------------- */
 
 static uint64_t fences(struct rig *r)
 {
@@ -268,7 +268,7 @@ static void file_operations_need_few_fences(void)
 	static uint8_t data[64 * KIB];
 	struct rig r;
 
-	rig_new(&r, 64 * MIB, 0);
+	rig_new(&r, 64 * MIB, PMEM_SIM_RECORD);
 	memset(data, 5, sizeof(data));
 	for (uint64_t i = 0; i < 20; i++) {
 		fences(&r);
@@ -286,7 +286,10 @@ static void file_operations_need_few_fences(void)
 	CHECK(fences(&r) <= 1);
 	CHECK_EQ(rig_truncate(&r, r.node, 5000), 0);
 	CHECK_EQ(fences(&r), 1);
+	/* The tail behind 5000 is old data: it is zeroed, durably, before the size uncovers it. */
 	CHECK_EQ(rig_truncate(&r, r.node, MIB), 0);
+	CHECK_EQ(fences(&r), 2);
+	CHECK_EQ(rig_truncate(&r, r.node, 2 * MIB), 0);
 	CHECK_EQ(fences(&r), 1);
 	CHECK_EQ(rig_truncate(&r, r.node, 0), 0);
 	CHECK_EQ(fences(&r), 1);
@@ -296,7 +299,7 @@ static void file_operations_need_few_fences(void)
 	rig_end(&r);
 }
 
-/* --- attributes -------------------------------------------------------------------------------------------------------------- */
+/* --- attributes ------------------------------------------------------------------------------------------------------------- */
 
 static void set_flags(struct rig *r, uint32_t flags)
 {
@@ -332,7 +335,80 @@ static void file_flags_and_kinds_are_enforced(void)
 	rig_end(&r);
 }
 
-/* --- a full device ------------------------------------------------------------------------------------------------------------ */
+/* Huge leaves move whole by multiples of 2 MiB, and one that is zeroed whole becomes unwritten. */
+static void file_huge_leaves_move_whole(void)
+{
+	uint8_t *data = malloc(4 * MIB), *back = malloc(4 * MIB);
+	uint64_t blocks, at;
+	struct rig r;
+
+	rig_new(&r, 64 * MIB, -1);
+	for (uint64_t i = 0; i < 4 * MIB; i++)
+		data[i] = (uint8_t)(i >> 12 | 1);
+	CHECK_EQ(rig_write(&r, r.node, 4 * MIB, data, 4 * MIB), 4 * MIB);
+	blocks = rig_attr(&r, r.node).blocks;
+	CHECK_EQ(blocks, (2 * 512 + 1) * 8); /* two leaves and one node */
+	CHECK_EQ(rig_falloc(&r, r.node, FALLOC_FL_COLLAPSE_RANGE, 0, 2 * MIB), 0);
+	CHECK_EQ(rig_falloc(&r, r.node, FALLOC_FL_INSERT_RANGE, 2 * MIB, 8 * MIB), 0);
+	CHECK_EQ(rig_attr(&r, r.node).blocks, blocks);
+	CHECK_EQ(rig_read(&r, r.node, 10 * MIB, back, 4 * MIB), 4 * MIB);
+	CHECK(!memcmp(back, data, 4 * MIB));
+	CHECK_EQ(rig_falloc(&r, r.node, FALLOC_FL_ZERO_RANGE, 10 * MIB, 2 * MIB), 0);
+	CHECK_EQ(rig_attr(&r, r.node).blocks, blocks);
+	CHECK_EQ(r.z->ops->seek(r.z, r.node, 0, ZUS_SEEK_DATA, &at), 0);
+	CHECK_EQ(at, 12 * MIB);
+	CHECK_EQ(rig_read(&r, r.node, 10 * MIB, back, 4 * MIB), 4 * MIB);
+	CHECK(pmem_is_zero(back, 2 * MIB) && !memcmp(back + 2 * MIB, data + 2 * MIB, 2 * MIB));
+	free(data);
+	free(back);
+	rig_end(&r);
+}
+
+static void file_write_kills_privileges_where_asked(void)
+{
+	struct zus_setattr set = { .valid = ZUS_SET_MODE, .mode = 06755 };
+	struct zus_extent ext;
+	struct zus_io io = { .len = 4, .flags = ZUS_IO_WRITE, .ext = &ext, .ext_cap = 1 };
+	struct zus_attr attr;
+	struct rig r;
+
+	rig_new(&r, 64 * MIB, -1);
+	io.node = r.node;
+	for (int i = 0; i < 3; i++) {
+		CHECK_EQ(r.z->ops->setattr(r.z, r.node, &set, &attr), 0);
+		io.flags = ZUS_IO_WRITE | (i ? ZUS_IO_KILL_PRIV : 0);
+		CHECK_EQ(r.z->ops->io_begin(r.z, &io), 0);
+		CHECK_EQ(r.z->ops->io_end(r.z, &io, 4), 0);
+		CHECK_EQ(rig_attr(&r, r.node).mode & 07777, i ? 00755 : 06755);
+	}
+	io.off = 100;
+	io.len = 0;
+	CHECK_EQ(r.z->ops->io_begin(r.z, &io), 0);
+	CHECK_EQ(io.mapped, 0);
+	CHECK_EQ(r.z->ops->io_end(r.z, &io, 0), 0);
+	CHECK_EQ(rig_attr(&r, r.node).size, 4);
+	rig_end(&r);
+}
+
+static void file_long_symlink_reads_back(void)
+{
+	struct zus_new new = { .mode = 0120777 };
+	struct zus_name name = { "link", 4 };
+	char target[3000], back[4096];
+	struct zus_attr attr;
+	struct rig r;
+
+	rig_new(&r, 64 * MIB, -1);
+	memset(target, 't', sizeof(target));
+	new.symlink = (struct zus_blob){ target, sizeof(target) };
+	CHECK_EQ(r.z->ops->create(r.z, ZUS_NODE_ROOT, name, &new, &attr), 0);
+	CHECK_EQ(r.z->ops->readlink(r.z, attr.node, back, sizeof(back)), sizeof(target));
+	CHECK(!memcmp(back, target, sizeof(target)));
+	rig_unlink(&r, "link", attr.node);
+	rig_end(&r);
+}
+
+/* --- a full device ---------------------------------------------------------------------------------------------------------- */
 
 static void file_on_full_device_stays_whole(void)
 {
@@ -364,7 +440,7 @@ static void file_on_full_device_stays_whole(void)
 	rig_end(&r);
 }
 
-/* --- damage ------------------------------------------------------------------------------------------------------------------- */
+/* --- damage ----------------------------------------------------------------------------------------------------------------- */
 
 /* Flips bits of the file's nodes and of its root; every operation then gives the right bytes or -EUCLEAN. */
 static void damage_once(uint64_t seed)
@@ -411,7 +487,7 @@ static void file_with_damaged_map_gives_euclean(void)
 		damage_once(tap_rand(&rnd) | 1);
 }
 
-/* --- crashes ------------------------------------------------------------------------------------------------------------------ */
+/* --- crashes ---------------------------------------------------------------------------------------------------------------- */
 
 #define CRASH_FILE (3 * MIB)
 #define CRASH_DEVICE (16 * MIB)
@@ -454,22 +530,48 @@ static void crash_check(const struct rig *from, const uint8_t *image, const stru
 	free(is.bytes);
 }
 
-/* Replays the record up to each fence, and up to some events between, and looks at what a mount makes of it. */
+static void event_apply(const struct pmem_event *ev, uint8_t *image, uint64_t *rnd)
+{
+	if (ev->kind != PMEM_EVENT_STORE && ev->kind != PMEM_EVENT_NT)
+		return;
+	/* A word at a time: each may have got to media or not. */
+	for (uint64_t at = 0, n; at < ev->len; at += n) {
+		n = u64_min(8 - (ev->off + at) % 8, ev->len - at);
+		if (!rnd || tap_rand(rnd) >> 63)
+			memcpy(image + ev->off + at, ev->data + at, n);
+	}
+}
+
+/*
+ * For each stretch between two fences: all that was stored before it, and of the stretch itself nothing, all, or any words of it.
+ * (One thread, and every store is flushed before the next fence: so it is durable behind it.)
+ */
 static void crash_explore(struct rig *r, const struct contents *old, const struct contents *new)
 {
 	const struct pmem_event *ev;
-	uint8_t *image = malloc(CRASH_DEVICE);
-	size_t n = pmem_sim_events(r->pm, &ev);
-	uint64_t rnd = tap_seed();
+	uint8_t *image = malloc(CRASH_DEVICE), *cut = malloc(CRASH_DEVICE);
+	size_t n = pmem_sim_events(r->pm, &ev), from = 0;
+	uint64_t rnd = tap_seed(), n_fences = 0;
 
 	memcpy(image, pmem_sim_base_image(r->pm), CRASH_DEVICE);
+	for (size_t i = 0; i < n; i++)
+		n_fences += ev[i].kind == PMEM_EVENT_FENCE;
 	for (size_t i = 0; i < n; i++) {
-		if (ev[i].kind == PMEM_EVENT_STORE || ev[i].kind == PMEM_EVENT_NT)
-			memcpy(image + ev[i].off, ev[i].data, ev[i].len);
-		if ((ev[i].kind == PMEM_EVENT_FENCE && (n < 4000 || tap_rand(&rnd) % (n / 2000) == 0)) || tap_rand(&rnd) % (n / 10 + 1) == 0)
+		if (ev[i].kind != PMEM_EVENT_FENCE && i + 1 < n)
+			continue;
+		if (tap_rand(&rnd) % n_fences < 300) {
 			crash_check(r, image, old, new);
+			memcpy(cut, image, CRASH_DEVICE);
+			for (size_t k = from; k < i; k++)
+				event_apply(&ev[k], cut, &rnd);
+			crash_check(r, cut, old, new);
+		}
+		for (; from <= i; from++)
+			event_apply(&ev[from], image, NULL);
 	}
+	crash_check(r, image, new, new);
 	free(image);
+	free(cut);
 }
 
 static void crash_prepare(struct rig *r, uint64_t size)
@@ -536,6 +638,23 @@ static void file_truncate_cut_anywhere_is_old_or_new(void)
 	rig_end(&r);
 }
 
+/* Down and up again: at no moment do old bytes show behind the cut. */
+static void file_truncate_up_cut_anywhere_shows_zeros(void)
+{
+	struct contents old, new;
+	struct rig r;
+
+	crash_prepare(&r, 100000);
+	CHECK_EQ(rig_truncate(&r, r.node, 90001), 0);
+	old = contents_of(&r);
+	pmem_sim_reset_events(r.pm);
+	CHECK_EQ(rig_truncate(&r, r.node, 99000), 0);
+	new = contents_of(&r);
+	CHECK(pmem_is_zero(new.bytes + 90001, 8999));
+	crash_explore(&r, &old, &new);
+	rig_end(&r);
+}
+
 static void file_append_cut_anywhere_is_old_or_new(void)
 {
 	static uint8_t data[100000];
@@ -552,7 +671,7 @@ static void file_append_cut_anywhere_is_old_or_new(void)
 	rig_end(&r);
 }
 
-/* --- parallel writers --------------------------------------------------------------------------------------------------------- */
+/* --- parallel writers ------------------------------------------------------------------------------------------------------- */
 
 #define PAR_THREADS 4
 #define PAR_SLOT 8192u
@@ -638,10 +757,14 @@ int main(int argc, char **argv)
 		TAP_CASE(file_sparse_16_tib_is_quick),
 		TAP_CASE(file_operations_need_few_fences),
 		TAP_CASE(file_flags_and_kinds_are_enforced),
+		TAP_CASE(file_huge_leaves_move_whole),
+		TAP_CASE(file_write_kills_privileges_where_asked),
+		TAP_CASE(file_long_symlink_reads_back),
 		TAP_CASE(file_on_full_device_stays_whole),
 		TAP_CASE(file_with_damaged_map_gives_euclean),
 		TAP_CASE(file_append_cut_anywhere_is_old_or_new),
 		TAP_CASE(file_truncate_cut_anywhere_is_old_or_new),
+		TAP_CASE(file_truncate_up_cut_anywhere_shows_zeros),
 		TAP_CASE(file_punch_in_blocks_cut_anywhere_is_old_or_new),
 		TAP_CASE(file_collapse_cut_anywhere_is_old_or_new),
 		TAP_CASE(file_insert_cut_anywhere_is_old_or_new),

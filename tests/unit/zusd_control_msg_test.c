@@ -183,7 +183,9 @@ static void control_msg_recv_when_hostile_refuses_and_closes(void)
 		char room[CMSG_SPACE(8 * sizeof(int))];
 	} control = { 0 };
 	struct iovec iov = { .iov_base = msg->buf, .iov_len = msg->len };
-	struct msghdr hdr = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = control.room, .msg_controllen = sizeof(control.room) };
+	struct msghdr hdr = {
+		.msg_iov = &iov, .msg_iovlen = 1, .msg_control = control.room, .msg_controllen = sizeof(control.room)
+	};
 	int sock[2], fd = -1, fds[8] = { 0, 0, 0, 0, 0, 0, 0, 0 };
 	char *huge = calloc(1, CONTROL_MSG_MAX + 4096);
 	unsigned int before;

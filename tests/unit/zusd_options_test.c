@@ -22,15 +22,15 @@ static void mount_options_parse_when_standard_sets_flags(void)
 {
 	CHECK_EQ(parse("defaults"), 0);
 	CHECK_EQ(opts.ms_flags, 0);
-	CHECK_EQ(opts.cache, FUSE_CACHE_AUTO);
+	CHECK_EQ(opts.cache, CONTROL_CACHE_AUTO);
 	CHECK_EQ(opts.allow_other, -1);
 	CHECK_EQ(parse("rw,ro,noatime,nosuid,nodev,noexec"), 0);
 	CHECK_EQ(opts.ms_flags, MS_RDONLY | MS_NOATIME | MS_NOSUID | MS_NODEV | MS_NOEXEC);
-	CHECK_EQ(mount_options_zus_flags(&opts), ZUS_MOUNT_RDONLY | ZUS_MOUNT_NOATIME);
+	CHECK_EQ(mount_options_control_flags(&opts), CONTROL_MOUNT_RDONLY | CONTROL_MOUNT_NOATIME);
 	CHECK_EQ(parse("ro,rw,noatime,relatime"), 0);
 	CHECK_EQ(opts.ms_flags, MS_RELATIME);
 	CHECK_EQ(parse("noatime,strictatime,nodiratime"), 0);
-	CHECK_EQ(mount_options_zus_flags(&opts), ZUS_MOUNT_STRICTATIME | ZUS_MOUNT_NODIRATIME);
+	CHECK_EQ(mount_options_control_flags(&opts), CONTROL_MOUNT_STRICTATIME | CONTROL_MOUNT_NODIRATIME);
 }
 
 static void mount_options_parse_when_for_others_passes_over(void)
@@ -49,14 +49,14 @@ static void mount_options_parse_when_for_others_passes_over(void)
 static void mount_options_parse_when_ours_takes_values(void)
 {
 	CHECK_EQ(parse("cache=none,channel=dev,max_write=128K,uring,fstype=memfs"), 0);
-	CHECK_EQ(opts.cache, FUSE_CACHE_NONE);
-	CHECK_EQ(opts.channel, FUSE_CHANNEL_DEV);
+	CHECK_EQ(opts.cache, CONTROL_CACHE_NONE);
+	CHECK_EQ(opts.channel, CONTROL_CHANNEL_DEV);
 	CHECK_EQ(opts.max_write, 128 << 10);
 	CHECK(opts.enable_uring);
 	CHECK(!strcmp(opts.fstype, "memfs"));
 	CHECK_EQ(parse("max_write=1M,channel=uring"), 0);
 	CHECK_EQ(opts.max_write, 1 << 20);
-	CHECK_EQ(opts.channel, FUSE_CHANNEL_URING);
+	CHECK_EQ(opts.channel, CONTROL_CHANNEL_URING);
 	CHECK_EQ(parse("max_write=1048576"), 0);
 	CHECK_EQ(opts.max_write, 1 << 20);
 }
@@ -64,10 +64,21 @@ static void mount_options_parse_when_ours_takes_values(void)
 static void mount_options_parse_when_wrong_names_the_option(void)
 {
 	static const char *const wrong[] = {
-		"cache=some",	   "cache",		  "cache=",	    "channel=x",
-		"max_write=1",	   "max_write=-4096", "max_write=4096x", "max_write=99999999999999999999",
-		"max_write=65M",   "max_write=4294967296K", "max_write=",   "fstype=",
-		"fstype=../x",	   "fstype=a b",	  "fstype=aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
+		"cache=some",
+		"cache",
+		"cache=",
+		"channel=x",
+		"max_write=1",
+		"max_write=-4096",
+		"max_write=4096x",
+		"max_write=99999999999999999999",
+		"max_write=65M",
+		"max_write=4294967296K",
+		"max_write=",
+		"fstype=",
+		"fstype=../x",
+		"fstype=a b",
+		"fstype=aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
 	};
 
 	for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
@@ -99,8 +110,10 @@ static struct fuse_mount_entry entry;
 
 static void fuse_mount_parse_line_when_valid_takes_it_apart(void)
 {
-	CHECK_EQ(fuse_mount_parse_line("36 35 0:53 / /mnt/a\\040b rw,noatime shared:2 master:1 - fuse.pmfs2 /dev/pm\\134em ro,user_id=0\n",
-				       &entry), 0);
+	CHECK_EQ(fuse_mount_parse_line(
+			 "36 35 0:53 / /mnt/a\\040b rw,noatime shared:2 master:1 - fuse.pmfs2 /dev/pm\\134em ro,user_id=0\n",
+			 &entry),
+		 0);
 	CHECK(entry.devno == makedev(0, 53));
 	CHECK(!strcmp(entry.dir, "/mnt/a b"));
 	CHECK(!strcmp(entry.options, "rw,noatime"));

@@ -68,8 +68,9 @@ void say_on_sigbus(const char *path, const char *unlink_path)
 	struct sigaction action = { .sa_handler = sigbus_handler };
 
 	snprintf(sigbus_message, sizeof(sigbus_message),
-		 "%s: %s: a page cannot be read or written: media error, file cut off, or the disk that it lies on is full; see dmesg "
-		 "and df\n", program_invocation_short_name, path);
+		 "%s: %s: a page cannot be read or written: media error, file cut off, or the disk under it is full; see dmesg "
+		 "and df\n",
+		 program_invocation_short_name, path);
 	snprintf(sigbus_unlink, sizeof(sigbus_unlink), "%s", unlink_path ? unlink_path : "");
 	sigaction(SIGBUS, &action, NULL);
 }

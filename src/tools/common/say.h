@@ -15,8 +15,9 @@ void say_error(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 const char *say_open_error(int err);
 
 /*
- * From here on, a mapped page that cannot be read or written (media error, backing file cut off, its disk full) ends the program with
- * a message instead of a signal. unlink_path: removed first, NULL: nothing. Both strings are copied; a later call replaces them.
+ * From here on, a mapped page that cannot be read or written (media error, backing file cut off, its disk full) ends the program
+ * with a message instead of a signal. unlink_path: removed first, NULL: nothing. Both strings are copied; a later call replaces
+ * them.
  */
 void say_on_sigbus(const char *path, const char *unlink_path);
 

@@ -69,7 +69,8 @@ const char *text_size(uint64_t bytes, char buf[TEXT_SIZE_LEN])
 		whole /= 1024;
 		u++;
 	}
-	snprintf(buf, TEXT_SIZE_LEN, "%llu.%llu %ciB", (unsigned long long)whole, (unsigned long long)(rest * 10 / 1024), units[u - 1]);
+	snprintf(buf, TEXT_SIZE_LEN, "%llu.%llu %ciB", (unsigned long long)whole, (unsigned long long)(rest * 10 / 1024),
+		 units[u - 1]);
 	return buf;
 }
 

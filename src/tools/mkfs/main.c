@@ -2,9 +2,8 @@
 /*
  * mkfs.pmfs2: makes a pmfs2 file system.
  *
- * Order: look at what is there; resize; old signatures wiped; format (mkfs_format's own order); the backing file synced; success is
- *	said only then.
- * If cut: what was there before, or no file system, or the new one; never half of one.
+ * Order: look at what is there; resize; old signatures wiped; format (mkfs_format's own order); the backing file synced; success
+ *is said only then. If cut: what was there before, or no file system, or the new one; never half of one.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -24,7 +23,8 @@
 static void format_failed(const char *path, int err)
 {
 	if (err == -EINVAL)
-		say_error("%s: too small for this journal and at least one file; give more room, or fewer or smaller rings", path);
+		say_error("%s: too small for this journal and at least one file; give more room, or fewer or smaller rings",
+			  path);
 	else
 		say_error("%s: cannot format: %s", path, strerror(-err));
 }
@@ -63,7 +63,7 @@ static int trial(const struct options *opts, const struct target *tg, int show)
 {
 	void *base = mmap(NULL, tg->size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	struct pmfs2_super sb;
-	struct pmem *pm;
+	struct pmem *pm = NULL;
 	int err;
 
 	if (base == MAP_FAILED) {
@@ -77,8 +77,7 @@ static int trial(const struct options *opts, const struct target *tg, int show)
 		format_failed(opts->path, err);
 	else if (show)
 		print_state(opts, tg, pm, &sb);
-	if (!err)
-		pmem_close(pm);
+	pmem_close(pm);
 	munmap(base, tg->size);
 	return err ? EXIT_FAIL : EXIT_OK;
 }

@@ -25,19 +25,20 @@ enum {
 
 static void usage(FILE *f)
 {
-	fprintf(f, "Usage: mkfs.pmfs2 [options] DEVICE|FILE\n"
-		   "Makes a pmfs2 file system on a pmem device or in a file.\n\n"
-		   "      --size SIZE           size of a file; it is created (sparse) or grown. Bytes, or with K, M, G, T behind them\n"
-		   "  -L, --label TEXT          label, up to 63 bytes\n"
-		   "  -U, --uuid UUID           UUID, or 'random' (default)\n"
-		   "  -f, --force               overwrite what is there; with --size, also shrink the file\n"
-		   "  -n, --dry-run             say what would be done, change nothing\n"
-		   "  -q, --quiet               print errors and warnings only\n"
-		   "      --rings N             journal rings, 1 to 64 (default by size: 4, 8 or 16)\n"
-		   "      --ring-size SIZE      bytes of each ring, 32K to 256M (default by size: 32K, 64K or 256K)\n"
-		   "      --root-owner UID:GID  owner of the root directory (default 0:0)\n"
-		   "  -h, --help                this text\n"
-		   "  -V, --version             version\n");
+	fprintf(f,
+		"Usage: mkfs.pmfs2 [options] DEVICE|FILE\n"
+		"Makes a pmfs2 file system on a pmem device or in a file.\n\n"
+		"      --size SIZE           size of a file, which is created (sparse) or grown: bytes, or as 64M, 1G, 2T\n"
+		"  -L, --label TEXT          label, up to 63 bytes\n"
+		"  -U, --uuid UUID           UUID, or 'random' (default)\n"
+		"  -f, --force               overwrite what is there; with --size, also shrink the file\n"
+		"  -n, --dry-run             say what would be done, change nothing\n"
+		"  -q, --quiet               print errors and warnings only\n"
+		"      --rings N             journal rings, 1 to 64 (default by size: 4, 8 or 16)\n"
+		"      --ring-size SIZE      bytes of each ring, 32K to 256M (default by size: 32K, 64K or 256K)\n"
+		"      --root-owner UID:GID  owner of the root directory (default 0:0)\n"
+		"  -h, --help                this text\n"
+		"  -V, --version             version\n");
 }
 
 static int parse_size(const char *text, uint64_t *out)

@@ -146,8 +146,8 @@ int probe_find(const struct pmem *pm, char *buf, size_t cap)
 	if (rc > 0 && sig.is_table)
 		snprintf(buf, cap, "a partition table (%s)", sig.type);
 	else if (rc > 0)
-		snprintf(buf, cap, "%s%s%s%s%s", sig.type, !strcmp(sig.type, "swap") ? " space" : "", sig.label[0] ? " (label " : "",
-			 sig.label, sig.label[0] ? ")" : "");
+		snprintf(buf, cap, "%s%s%s%s%s", sig.type, !strcmp(sig.type, "swap") ? " space" : "",
+			 sig.label[0] ? " (label " : "", sig.label, sig.label[0] ? ")" : "");
 	return rc;
 }
 

@@ -15,7 +15,8 @@ static const char *kind_text(const struct pmem *backing)
 	case PMEM_KIND_FSDAX:
 		return "direct access (persistent memory)";
 	case PMEM_KIND_FILE:
-		return backing && backing->block_dax ? "pmem block device through the page cache" : "page cache (no persistent memory)";
+		return backing && backing->block_dax ? "pmem block device through the page cache"
+						     : "page cache (no persistent memory)";
 	default:
 		return pmem_kind_name(backing->kind);
 	}
@@ -29,8 +30,8 @@ void report_print(const char *path, const struct pmem *backing, const struct pmf
 
 	printf("device    %s\n", path);
 	printf("backing   %s\n", kind_text(backing));
-	printf("size      %s, %llu blocks of %u bytes\n", text_size(n_blocks << PMFS2_BLOCK_SHIFT, a), (unsigned long long)n_blocks,
-	       PMFS2_BLOCK_SIZE);
+	printf("size      %s, %llu blocks of %u bytes\n", text_size(n_blocks << PMFS2_BLOCK_SHIFT, a),
+	       (unsigned long long)n_blocks, PMFS2_BLOCK_SIZE);
 	printf("uuid      %s\n", text_uuid(sb->uuid, uuid));
 	printf("label     ");
 	if (sb->label[0])

@@ -7,6 +7,7 @@
 #include "pmfs2/media/format.h"
 
 /* backing: of the device, for its kind and notice; NULL: a file that is not there yet. */
-void report_print(const char *path, const struct pmem *backing, const struct pmfs2_super *sb, const struct pmfs2_horizon *horizon);
+void report_print(const char *path, const struct pmem *backing, const struct pmfs2_super *sb,
+		  const struct pmfs2_horizon *horizon);
 
 #endif

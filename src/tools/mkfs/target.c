@@ -2,8 +2,8 @@
 /*
  * The device or file to format.
  *
- * The lock that pmem_open takes is held from before the first look at the contents until the end; a file that is resized is mapped
- * a second time behind that lock.
+ * The lock that pmem_open takes is held from before the first look at the contents until the end; a file that is resized is
+ * mapped a second time behind that lock.
  */
 #include "target.h"
 
@@ -103,7 +103,8 @@ static int check_size(const struct options *opts, struct target *tg)
 		return EXIT_FAIL;
 	}
 	if (want >> PMFS2_BLOCK_SHIFT < PMFS2_BLOCKS_MIN) {
-		say_error("%s: too small: %s, a pmfs2 needs at least 4 MiB; a file grows with --size", opts->path, text_size(want, a));
+		say_error("%s: too small: %s, a pmfs2 needs at least 4 MiB; a file grows with --size", opts->path,
+			  text_size(want, a));
 		return EXIT_FAIL;
 	}
 	if (want >> PMFS2_BLOCK_SHIFT > PMFS2_BLOCKS_MAX) {
@@ -153,7 +154,8 @@ int target_resize(struct target *tg)
 	if (tg->size == tg->pm->size)
 		return 0;
 	if (ftruncate(tg->pm->fd, (off_t)tg->size)) {
-		say_error("%s: cannot make the file %llu bytes large: %s", tg->path, (unsigned long long)tg->size, strerror(errno));
+		say_error("%s: cannot make the file %llu bytes large: %s", tg->path, (unsigned long long)tg->size,
+			  strerror(errno));
 		return EXIT_FAIL;
 	}
 	/* By the descriptor, not by the name: it is the locked file whatever happens to the name meanwhile. */

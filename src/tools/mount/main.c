@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * mount.pmfs2: the helper that mount(8) runs for type pmfs2, and under other names for fuse.pmfs2, memfs and so on. Arguments only.
+ * mount.pmfs2: the helper that mount(8) runs for type pmfs2, and under other names for fuse.pmfs2, memfs and so on. Arguments
+ * only.
  */
 #include <getopt.h>
 #include <stdio.h>

@@ -59,12 +59,16 @@ static int resolve_dir(const char *dir, char out[PATH_MAX])
 
 	if (!realpath(dir, out)) {
 		if (errno == ENOTCONN)
-			return fail(MOUNT_EXIT_FAIL, "%s: the server of what is mounted there has died; take it away first: umount -l %s", dir, dir);
+			return fail(MOUNT_EXIT_FAIL,
+				    "%s: the server of what is mounted there has died; take it away first: umount -l %s", dir,
+				    dir);
 		return fail(MOUNT_EXIT_FAIL, "mount point %s: %s", dir, strerror(errno));
 	}
 	if (stat(out, &st)) {
 		if (errno == ENOTCONN)
-			return fail(MOUNT_EXIT_FAIL, "%s: the server of what is mounted there has died; take it away first: umount -l %s", dir, dir);
+			return fail(MOUNT_EXIT_FAIL,
+				    "%s: the server of what is mounted there has died; take it away first: umount -l %s", dir,
+				    dir);
 		return fail(MOUNT_EXIT_FAIL, "mount point %s: %s", dir, strerror(errno));
 	}
 	return S_ISDIR(st.st_mode) ? 0 : fail(MOUNT_EXIT_FAIL, "mount point %s is not a directory", dir);
@@ -102,7 +106,7 @@ static int server_open(struct control_client *cl, struct mount_job *job, const c
 	control_msg_put_str(&cl->msg, CONTROL_TAG_SOURCE, source);
 	control_msg_put_str(&cl->msg, CONTROL_TAG_DIR, dir);
 	control_msg_put_str(&cl->msg, CONTROL_TAG_OPTIONS, opts->plugin_options);
-	control_msg_put_u64(&cl->msg, CONTROL_TAG_FLAGS, mount_options_zus_flags(opts));
+	control_msg_put_u64(&cl->msg, CONTROL_TAG_FLAGS, mount_options_control_flags(opts));
 	control_msg_put_u64(&cl->msg, CONTROL_TAG_CACHE, opts->cache);
 	control_msg_put_u64(&cl->msg, CONTROL_TAG_CHANNEL, opts->channel);
 	control_msg_put_u64(&cl->msg, CONTROL_TAG_MAX_WRITE, opts->max_write);
@@ -112,7 +116,7 @@ static int server_open(struct control_client *cl, struct mount_job *job, const c
 		return MOUNT_EXIT_FAIL;
 	}
 	*out_id = control_msg_u64(&cl->msg, CONTROL_TAG_ID, 0);
-	if (control_msg_u64(&cl->msg, CONTROL_TAG_FLAGS, 0) & ZUS_MOUNT_RDONLY && !(opts->ms_flags & MS_RDONLY)) {
+	if (control_msg_u64(&cl->msg, CONTROL_TAG_FLAGS, 0) & CONTROL_MOUNT_RDONLY && !(opts->ms_flags & MS_RDONLY)) {
 		job->opts.ms_flags |= MS_RDONLY;
 		fail(0, "%s can only be mounted read-only", source);
 	}
@@ -187,7 +191,8 @@ static void signals_hold(sigset_t *out_old)
 }
 
 /* Steps 2 and 3. */
-static int mount_and_start(struct control_client *cl, const struct mount_job *job, const char *source, const char *dir, uint64_t id)
+static int mount_and_start(struct control_client *cl, const struct mount_job *job, const char *source, const char *dir,
+			   uint64_t id)
 {
 	sigset_t old;
 	int rc, fd = -1;
@@ -217,7 +222,9 @@ int mount_job_run(struct mount_job *job)
 	if (job->fake)
 		return 0;
 	if (transport_choose() == MOUNT_TRANSPORT_NONE)
-		return fail(MOUNT_EXIT_FAIL, "%s is missing: this kernel has no FUSE, or its module is not loaded (modprobe fuse)", FUSE_MOUNT_DEV);
+		return fail(MOUNT_EXIT_FAIL,
+			    "%s is missing: this kernel has no FUSE, or its module is not loaded (modprobe fuse)",
+			    FUSE_MOUNT_DEV);
 	if (mount_uring_prepare(&job->opts))
 		return MOUNT_EXIT_FAIL;
 	cl = control_client_new();
@@ -231,8 +238,8 @@ int mount_job_run(struct mount_job *job)
 	if (!rc)
 		mount_uring_notice(&job->opts);
 	if (!rc && job->verbose)
-		printf("mount.pmfs2: %s mounted on %s, type fuse.%s, by zusd %s (process %d)\n", source, dir, job->opts.fstype, cl->version,
-		       (int)cl->pid);
+		printf("mount.pmfs2: %s mounted on %s, type fuse.%s, by zusd %s (process %d)\n", source, dir, job->opts.fstype,
+		       cl->version, (int)cl->pid);
 	control_client_free(cl);
 	return rc;
 }
@@ -258,17 +265,18 @@ static int kernel_remount(const char *dir, unsigned long ms_flags)
 	if (!err)
 		return 0;
 	return fail(MOUNT_EXIT_FAIL, "cannot remount %s: %s", dir,
-		    err == -EBUSY ? "files are open for writing; close them first (fuser -vm shows who has them)" : explain_mount(err));
+		    err == -EBUSY ? "files are open for writing; close them first (fuser -vm shows who has them)"
+				  : explain_mount(err));
 }
 
 /* Read-only: the kernel first, which knows of open files. Writable: the plug-in first, which knows the device. */
 static int remount_both(struct control_client *cl, const struct mount_job *job, const struct fuse_mount_entry *entry)
 {
-	uint32_t flags = mount_options_zus_flags(&job->opts);
+	uint32_t flags = mount_options_control_flags(&job->opts);
 	int was_ro = !strncmp(entry->sb_options, "ro", 2) && (entry->sb_options[2] == ',' || !entry->sb_options[2]);
 	int rc;
 
-	if (flags & ZUS_MOUNT_RDONLY) {
+	if (flags & CONTROL_MOUNT_RDONLY) {
 		rc = kernel_remount(entry->dir, job->opts.ms_flags);
 		if (!rc && server_remount(cl, entry->devno, flags)) {
 			rc = MOUNT_EXIT_FAIL;
@@ -281,7 +289,7 @@ static int remount_both(struct control_client *cl, const struct mount_job *job, 
 	if (!rc && kernel_remount(entry->dir, job->opts.ms_flags)) {
 		rc = MOUNT_EXIT_FAIL;
 		if (was_ro)
-			server_remount(cl, entry->devno, flags | ZUS_MOUNT_RDONLY);
+			server_remount(cl, entry->devno, flags | CONTROL_MOUNT_RDONLY);
 	}
 	return rc;
 }

@@ -2,8 +2,8 @@
 /*
  * Parsing of the -o list.
  *
- * mount(8) gives the helper everything that stands in fstab, and on a remount everything that stands in the mount table: options of
- * others are passed over by name. What is left over is the plug-in's, which refuses what it does not know.
+ * mount(8) gives the helper everything that stands in fstab, and on a remount everything that stands in the mount table: options
+ * of others are passed over by name. What is left over is the plug-in's, which refuses what it does not know.
  */
 #include "mount_options.h"
 
@@ -60,16 +60,17 @@ static const struct {
 };
 
 /* For mount(8), systemd, the boot scripts; or what the kernel shows of a FUSE mount. */
-static const char *const ignored_options[] = { "defaults", "auto", "noauto", "nouser", "nousers", "noowner", "nogroup", "nofail", "_netdev",
-					       "iversion", "noiversion", "nomand" };
-static const char *const ignored_prefixes[] = { "x-", "X-", "comment=", "user=", "helper=", "uhelper=", "fd=", "rootmode=", "user_id=",
-						"group_id=", "max_read=", "blksize=", "fsname=", "subtype=" };
+static const char *const ignored_options[] = { "defaults", "auto",   "noauto",	"nouser",   "nousers",	  "noowner",
+					       "nogroup",  "nofail", "_netdev", "iversion", "noiversion", "nomand" };
+static const char *const ignored_prefixes[] = { "x-",	     "X-",	 "comment=",  "user=",	  "helper=",
+						"uhelper=",  "fd=",	 "rootmode=", "user_id=", "group_id=",
+						"max_read=", "blksize=", "fsname=",   "subtype=" };
 
 void mount_options_init(struct mount_options *opts, const char *fstype)
 {
 	memset(opts, 0, sizeof(*opts));
-	opts->cache = FUSE_CACHE_AUTO;
-	opts->channel = FUSE_CHANNEL_AUTO;
+	opts->cache = CONTROL_CACHE_AUTO;
+	opts->channel = CONTROL_CHANNEL_AUTO;
 	opts->allow_other = -1;
 	snprintf(opts->fstype, sizeof(opts->fstype), "%s", fstype);
 }
@@ -107,9 +108,9 @@ static const char *option_value(const char *opt, const char *name)
 static int parse_cache(struct mount_options *opts, const char *value)
 {
 	if (!strcmp(value, "auto"))
-		opts->cache = FUSE_CACHE_AUTO;
+		opts->cache = CONTROL_CACHE_AUTO;
 	else if (!strcmp(value, "none"))
-		opts->cache = FUSE_CACHE_NONE;
+		opts->cache = CONTROL_CACHE_NONE;
 	else
 		return -EINVAL;
 	return 0;
@@ -118,11 +119,11 @@ static int parse_cache(struct mount_options *opts, const char *value)
 static int parse_channel(struct mount_options *opts, const char *value)
 {
 	if (!strcmp(value, "auto"))
-		opts->channel = FUSE_CHANNEL_AUTO;
+		opts->channel = CONTROL_CHANNEL_AUTO;
 	else if (!strcmp(value, "uring"))
-		opts->channel = FUSE_CHANNEL_URING;
+		opts->channel = CONTROL_CHANNEL_URING;
 	else if (!strcmp(value, "dev"))
-		opts->channel = FUSE_CHANNEL_DEV;
+		opts->channel = CONTROL_CHANNEL_DEV;
 	else
 		return -EINVAL;
 	return 0;
@@ -183,7 +184,8 @@ static int option_has_value(struct mount_options *opts, const char *opt, char *w
 			continue;
 		if (value && !value_options[i].parse(opts, value))
 			return 1;
-		snprintf(why, why_cap, "option '%s': give %s=VALUE, where VALUE is %s", opt, value_options[i].name, value_options[i].allowed);
+		snprintf(why, why_cap, "option '%s': give %s=VALUE, where VALUE is %s", opt, value_options[i].name,
+			 value_options[i].allowed);
 		return -EINVAL;
 	}
 	return 0;
@@ -249,13 +251,13 @@ int mount_options_parse(struct mount_options *opts, const char *list, char *why,
 	return 0;
 }
 
-uint32_t mount_options_zus_flags(const struct mount_options *opts)
+uint32_t mount_options_control_flags(const struct mount_options *opts)
 {
 	uint32_t flags = 0;
 
-	flags |= opts->ms_flags & MS_RDONLY ? ZUS_MOUNT_RDONLY : 0;
-	flags |= opts->ms_flags & MS_NOATIME ? ZUS_MOUNT_NOATIME : 0;
-	flags |= opts->ms_flags & MS_STRICTATIME ? ZUS_MOUNT_STRICTATIME : 0;
-	flags |= opts->ms_flags & MS_NODIRATIME ? ZUS_MOUNT_NODIRATIME : 0;
+	flags |= opts->ms_flags & MS_RDONLY ? CONTROL_MOUNT_RDONLY : 0;
+	flags |= opts->ms_flags & MS_NOATIME ? CONTROL_MOUNT_NOATIME : 0;
+	flags |= opts->ms_flags & MS_STRICTATIME ? CONTROL_MOUNT_STRICTATIME : 0;
+	flags |= opts->ms_flags & MS_NODIRATIME ? CONTROL_MOUNT_NODIRATIME : 0;
 	return flags;
 }

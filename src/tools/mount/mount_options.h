@@ -6,7 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "transport/fuse/fuse_transport.h"
+#include "zusd/control_msg.h"
 
 #define MOUNT_OPTIONS_FSTYPE_MAX 32
 #define MOUNT_OPTIONS_PLUGIN_MAX 4096
@@ -14,8 +14,8 @@
 struct mount_options {
 	unsigned long ms_flags; /* MS_* */
 	uint32_t max_write; /* bytes, 0: default */
-	enum fuse_cache_mode cache;
-	enum fuse_channel channel;
+	enum control_cache cache;
+	enum control_channel channel;
 	int allow_other; /* -1: not said */
 	int default_permissions;
 	int enable_uring;
@@ -28,7 +28,7 @@ struct mount_options {
 void mount_options_init(struct mount_options *opts, const char *fstype);
 /* Adds a list; later options win. -EINVAL: why says which option is wrong, and how. */
 int mount_options_parse(struct mount_options *opts, const char *list, char *why, size_t why_cap);
-/* ZUS_MOUNT_* of ms_flags. */
-uint32_t mount_options_zus_flags(const struct mount_options *opts);
+/* CONTROL_MOUNT_* of ms_flags. */
+uint32_t mount_options_control_flags(const struct mount_options *opts);
 
 #endif

@@ -2,8 +2,8 @@
 /*
  * Finding or starting the server.
  *
- * Where systemd runs the machine and root mounts, its zusd.service is started rather than a server of our own: that would belong to
- * the control group of the first mount unit, and die with it although others use it.
+ * Where systemd runs the machine and root mounts, its zusd.service is started rather than a server of our own: that would belong
+ * to the control group of the first mount unit, and die with it although others use it.
  */
 #include "mount_server.h"
 
@@ -22,13 +22,15 @@
 /* Says that the environment wants a special server, which the service would not be. */
 static int environment_is_special(void)
 {
-	return getenv("ZUSD") || getenv("ZUSD_SOCKET") || getenv("ZUFS_LIBFS_LIST") || getenv("ZUFS_PLUGIN_DIR") || getenv("LD_LIBRARY_PATH");
+	return getenv("ZUSD") || getenv("ZUSD_SOCKET") || getenv("ZUFS_LIBFS_LIST") || getenv("ZUFS_PLUGIN_DIR") ||
+	       getenv("LD_LIBRARY_PATH");
 }
 
 /* Where it does not work (no such unit), nothing is lost. */
 static void service_start(void)
 {
-	char *argv[] = { (char *)"systemctl", (char *)"--quiet", (char *)"--no-ask-password", (char *)"start", (char *)"zusd.service", NULL };
+	char *argv[] = { (char *)"systemctl", (char *)"--quiet",      (char *)"--no-ask-password",
+			 (char *)"start",     (char *)"zusd.service", NULL };
 	int fd, status;
 	pid_t pid;
 
@@ -84,7 +86,8 @@ int mount_server_connect(struct control_client *cl, const char *socket_path)
 	if (err == -EPERM)
 		fprintf(stderr, "mount.pmfs2: the server on %s, or its directory, belongs to another user: not used\n", cl->path);
 	else if (err == -EPROTONOSUPPORT || err == -EBADMSG)
-		fprintf(stderr, "mount.pmfs2: the server on %s is of another release: end it (zusctl stop) and mount again\n", cl->path);
+		fprintf(stderr, "mount.pmfs2: the server on %s is of another release: end it (zusctl stop) and mount again\n",
+			cl->path);
 	else if (err == -ECHILD)
 		fprintf(stderr, "mount.pmfs2: the server did not start (%s)\n", zusd_path);
 	else

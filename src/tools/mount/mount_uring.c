@@ -46,15 +46,16 @@ int mount_uring_prepare(const struct mount_options *opts)
 	enum uring_state state = uring_state();
 	int err = 0;
 
-	if (opts->channel == FUSE_CHANNEL_DEV)
+	if (opts->channel == CONTROL_CHANNEL_DEV)
 		return 0;
 	if (state == URING_OFF && opts->enable_uring) {
 		err = uring_enable();
 		if (err)
-			fprintf(stderr, "mount.pmfs2: option 'uring': cannot write Y to " URING_PARAM ": %s; do it as root\n", strerror(-err));
-	} else if (state == URING_MISSING && (opts->enable_uring || opts->channel == FUSE_CHANNEL_URING)) {
-		fprintf(stderr, "mount.pmfs2: this kernel has no FUSE over io_uring (Linux 6.14 or newer); mount without 'uring' and "
-				"'channel=uring'\n");
+			fprintf(stderr, "mount.pmfs2: option 'uring': cannot write Y to " URING_PARAM ": %s; do it as root\n",
+				strerror(-err));
+	} else if (state == URING_MISSING && (opts->enable_uring || opts->channel == CONTROL_CHANNEL_URING)) {
+		fprintf(stderr, "mount.pmfs2: this kernel has no FUSE over io_uring (Linux 6.14 or newer); mount without 'uring' "
+				"and 'channel=uring'\n");
 		err = -EOPNOTSUPP;
 	}
 	return err;
@@ -62,7 +63,7 @@ int mount_uring_prepare(const struct mount_options *opts)
 
 void mount_uring_notice(const struct mount_options *opts)
 {
-	if (opts->channel == FUSE_CHANNEL_AUTO && uring_state() == URING_OFF)
-		fprintf(stderr, "mount.pmfs2: io_uring is off in the kernel's FUSE, a slower channel is used; -o uring turns it on "
-				"(echo Y >" URING_PARAM ")\n");
+	if (opts->channel == CONTROL_CHANNEL_AUTO && uring_state() == URING_OFF)
+		fprintf(stderr, "mount.pmfs2: io_uring is off in the kernel's FUSE, a slower channel is used; -o uring turns it "
+				"on (echo Y >" URING_PARAM ")\n");
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * umount.pmfs2: the helper that umount(8) runs for our types. Unmounts, then waits until the server has closed the image, so that a
- * mount, a check or a format of the device works at once.
+ * umount.pmfs2: the helper that umount(8) runs for our types. Unmounts, then waits until the server has closed the image, so
+ * that a mount, a check or a format of the device works at once.
  */
 #include <errno.h>
 #include <getopt.h>
@@ -61,7 +61,8 @@ static int unmount(const struct umount_job *job)
 	}
 	err = fuse_mount_unmount(dir, job->flags);
 	if (err)
-		fprintf(stderr, "umount.pmfs2: %s: %s\n", dir, err == -EBUSY ? "target is busy (fuser -vm shows who uses it; umount -l detaches it)" : strerror(-err));
+		fprintf(stderr, "umount.pmfs2: %s: %s\n", dir,
+			err == -EBUSY ? "target is busy (fuser -vm shows who uses it; umount -l detaches it)" : strerror(-err));
 	else if (!(job->flags & FUSE_UNMOUNT_LAZY) && !fuse_mount_count(entry->devno))
 		wait_closed(entry->devno, dir);
 	if (!err && job->verbose)

@@ -11,7 +11,6 @@
 #include <unistd.h>
 
 #include "base/util.h"
-#include "transport/fuse/fuse_transport.h"
 #include "zusd/control_client.h"
 
 #define STOP_WAIT_MS 60000
@@ -27,7 +26,8 @@ static void usage(FILE *f)
 	fprintf(f, "Usage: zusctl [-s SOCKET] [-j] COMMAND\n"
 		   "Asks a running zusd.\n\n"
 		   "  list                the mounts: number, type, device, directory, channel, cache\n"
-		   "  stats [MOUNT]       requests of a mount (directory, device or number; default all): count, bytes, times in us\n"
+		   "  stats [MOUNT]       requests of a mount (directory, device or number; default all): count, bytes, times in "
+		   "us\n"
 		   "  log-level [LEVEL]   show or set: error, warning, notice, info, debug\n"
 		   "  status              version, process, plug-ins\n"
 		   "  stop                unmount everything and end the server\n\n"
@@ -65,12 +65,12 @@ static int fail(const struct zusctl *ctl, int err)
 
 static const char *cache_name(const struct control_msg *msg)
 {
-	return control_msg_u64(msg, CONTROL_TAG_CACHE, FUSE_CACHE_AUTO) == FUSE_CACHE_NONE ? "none" : "auto";
+	return control_msg_u64(msg, CONTROL_TAG_CACHE, CONTROL_CACHE_AUTO) == CONTROL_CACHE_NONE ? "none" : "auto";
 }
 
 static const char *access_name(const struct control_msg *msg)
 {
-	return control_msg_u64(msg, CONTROL_TAG_FLAGS, 0) & ZUS_MOUNT_RDONLY ? "ro" : "rw";
+	return control_msg_u64(msg, CONTROL_TAG_FLAGS, 0) & CONTROL_MOUNT_RDONLY ? "ro" : "rw";
 }
 
 static void item_print_json(const struct control_msg *msg, int first)
@@ -209,7 +209,8 @@ static int command_status(struct zusctl *ctl)
 		json_member("plugins", ctl->cl->plugins, 1);
 		puts("}");
 	} else {
-		printf("zusd %s, process %d, socket %s, file systems: %s\n", ctl->cl->version, (int)ctl->cl->pid, ctl->cl->path, ctl->cl->plugins);
+		printf("zusd %s, process %d, socket %s, file systems: %s\n", ctl->cl->version, (int)ctl->cl->pid, ctl->cl->path,
+		       ctl->cl->plugins);
 	}
 	return 0;
 }
@@ -249,7 +250,8 @@ static int command_run(const char *name, int n_args, struct zusctl *ctl, const c
 	while (i < ARRAY_SIZE(commands) && strcmp(commands[i].name, name))
 		i++;
 	if (i == ARRAY_SIZE(commands) || n_args > commands[i].max_args) {
-		fprintf(stderr, "zusctl: %s '%s'; try 'zusctl --help'\n", i == ARRAY_SIZE(commands) ? "no command" : "too many arguments to", name);
+		fprintf(stderr, "zusctl: %s '%s'; try 'zusctl --help'\n",
+			i == ARRAY_SIZE(commands) ? "no command" : "too many arguments to", name);
 		return 1;
 	}
 	ctl->cl = control_client_new();
@@ -266,8 +268,11 @@ static int command_run(const char *name, int n_args, struct zusctl *ctl, const c
 int main(int argc, char **argv)
 {
 	static const struct option options[] = {
-		{ "help", no_argument, NULL, 'h' },	 { "json", no_argument, NULL, 'j' }, { "socket", required_argument, NULL, 's' },
-		{ "version", no_argument, NULL, 'V' }, { NULL, 0, NULL, 0 },
+		{ "help", no_argument, NULL, 'h' },
+		{ "json", no_argument, NULL, 'j' },
+		{ "socket", required_argument, NULL, 's' },
+		{ "version", no_argument, NULL, 'V' },
+		{ NULL, 0, NULL, 0 },
 	};
 	const char *socket_path = NULL;
 	struct zusctl ctl = { 0 };

@@ -86,7 +86,8 @@ int image_visit(struct image *img, uint64_t block, const char *what)
 	uint64_t mask = 1ull << (block % 64);
 
 	if (!img->seen) {
-		img->seen = mmap(NULL, seen_bytes(img), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+		img->seen =
+			mmap(NULL, seen_bytes(img), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 		if (img->seen == MAP_FAILED) {
 			img->seen = NULL;
 			say_error("%s: not enough address space for a walk; raise the limits (ulimit -v)", img->path);
@@ -184,7 +185,8 @@ int image_inode(struct image *img, uint64_t ino, struct pmfs2_inode *out, uint64
 		return 0;
 	if (inode_sound(out, ino))
 		return 0;
-	image_damage(img, "inode %llu at byte %llu: wrong magic, number or CRC", (unsigned long long)ino, (unsigned long long)*out_off);
+	image_damage(img, "inode %llu at byte %llu: wrong magic, number or CRC", (unsigned long long)ino,
+		     (unsigned long long)*out_off);
 	return -EUCLEAN;
 }
 

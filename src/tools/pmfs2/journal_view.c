@@ -101,6 +101,6 @@ void journal_warn(const struct image *img)
 	if (journal_summary(img, &sum))
 		fprintf(stderr, "%s: no valid horizon in the state block: the journal cannot be read\n", img->path);
 	else if (sum.records)
-		fprintf(stderr, "%s: the journal holds %llu records that the next mount replays; what follows is without them\n", img->path,
-			(unsigned long long)sum.records);
+		fprintf(stderr, "%s: the journal holds %llu records that the next mount replays; what follows is without them\n",
+			img->path, (unsigned long long)sum.records);
 }

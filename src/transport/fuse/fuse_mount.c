@@ -22,7 +22,7 @@ static const struct {
 	unsigned long flag;
 	const char *name;
 } fusermount_flags[] = {
-	{ MS_RDONLY, "ro" },	   { MS_NOSUID, "nosuid" }, { MS_NODEV, "nodev" },     { MS_NOEXEC, "noexec" },
+	{ MS_RDONLY, "ro" },	    { MS_NOSUID, "nosuid" },   { MS_NODEV, "nodev" },	  { MS_NOEXEC, "noexec" },
 	{ MS_SYNCHRONOUS, "sync" }, { MS_NOATIME, "noatime" }, { MS_DIRSYNC, "dirsync" },
 };
 

@@ -24,9 +24,9 @@ struct fuse_mount_args {
 };
 
 /*
- * Mounts, and gives the descriptor that the server is to read. The kernel's first message waits in it.
- * -ENODEV, -ENOENT: no FUSE in this kernel; -EPERM; -ENOTDIR; what mount(2) gives. *out_told: 1 if fusermount3 has
- * already printed to stderr what is wrong.
+ * Mounts, and gives the descriptor that the server is to read. The kernel's first message waits in it. -ENODEV, -ENOENT: no FUSE
+ * in this kernel; -EPERM; -ENOTDIR; what mount(2) gives. *out_told: 1 if fusermount3 has already printed to stderr what is
+ * wrong.
  */
 int fuse_mount(const struct fuse_mount_args *args, int *out_fd, int *out_told);
 /* Changes MS_* flags of a mount. As root only. */

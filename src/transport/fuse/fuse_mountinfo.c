@@ -16,8 +16,8 @@ static int field_unescape(const char *src, size_t len, char *dst, size_t cap)
 	for (size_t i = 0; i < len; i++) {
 		char c = src[i];
 
-		if (c == '\\' && len - i > 3 && src[i + 1] >= '0' && src[i + 1] <= '3' && src[i + 2] >= '0' && src[i + 2] <= '7' &&
-		    src[i + 3] >= '0' && src[i + 3] <= '7') {
+		if (c == '\\' && len - i > 3 && src[i + 1] >= '0' && src[i + 1] <= '3' && src[i + 2] >= '0' &&
+		    src[i + 2] <= '7' && src[i + 3] >= '0' && src[i + 3] <= '7') {
 			c = (char)((src[i + 1] - '0') * 64 + (src[i + 2] - '0') * 8 + (src[i + 3] - '0'));
 			i += 3;
 		}
