@@ -114,7 +114,8 @@ static int insert_first(struct tx *tx, struct inode_edit *dir, const struct dir_
 	tx_use(tx, run);
 	bucket_header_build(&head.header, dir->ip->ino, run.block, hash_prefix(hash, depth), depth);
 	head.header.dyn = le64_of(bucket_dyn_pack(&dyn));
-	head.slots = le64_of(bucket_slot_value(tail, hash));
+	head.header.sum = le64_of(bucket_slot_value(tail, hash));
+	head.slots = head.header.sum;
 	media = fs_block(tx->fs, run.block);
 	tx_put_words(tx, media, &head, sizeof(head) / 8);
 	tx_put_words(tx, media + tail, entry, len_bytes / 8);
@@ -129,6 +130,14 @@ static int insert_first(struct tx *tx, struct inode_edit *dir, const struct dir_
 	return 0;
 }
 
+/* The words dyn and sum stand side by side. */
+static void counts_put(struct tx *tx, const struct pmfs2_bucket *b, const struct bucket_dyn *dyn, uint32_t sum)
+{
+	const le64 words[2] = { le64_of(bucket_dyn_pack(dyn)), le64_of(sum) };
+
+	tx_put_words(tx, &b->dyn, words, 2);
+}
+
 static int insert_into(struct tx *tx, const struct dir_view *view, const struct dir_place *at, uint64_t hash, const le64 *entry,
 		       uint32_t len_bytes)
 {
@@ -136,6 +145,7 @@ static int insert_into(struct tx *tx, const struct dir_view *view, const struct 
 	struct bucket_dyn dyn;
 	const le64 *slots;
 	const char *bad;
+	uint32_t value;
 	uint64_t word;
 
 	bad = bucket_dyn_unpack(tx_get(tx, &b->dyn), &dyn);
@@ -146,11 +156,12 @@ static int insert_into(struct tx *tx, const struct dir_view *view, const struct 
 	slots = bucket_slot_word(b, dyn.slots);
 	dyn.tail -= len_bytes;
 	word = dyn.slots & 1 ? tx_get(tx, slots) : 0;
-	tx_put(tx, slots, bucket_slot_set(word, dyn.slots, bucket_slot_value(dyn.tail, hash)));
+	value = bucket_slot_value(dyn.tail, hash);
+	tx_put(tx, slots, bucket_slot_set(word, dyn.slots, value));
 	tx_put_words(tx, (const uint8_t *)b + dyn.tail, entry, len_bytes / 8);
 	dyn.slots++;
 	dyn.live++;
-	tx_put(tx, &b->dyn, bucket_dyn_pack(&dyn));
+	counts_put(tx, b, &dyn, (uint32_t)tx_get(tx, &b->sum) + value);
 	return 0;
 }
 
@@ -232,6 +243,7 @@ static void remove_slot(struct tx *tx, const struct dir_entry *found, struct buc
 {
 	const struct pmfs2_bucket *b = found->bucket;
 	uint32_t off = (uint32_t)((const uint8_t *)found->entry - (const uint8_t *)b);
+	uint32_t sum = (uint32_t)tx_get(tx, &b->sum) - bucket_slot_of(slot_word, found->slot);
 
 	if (found->slot == dyn->slots - 1 && off == dyn->tail) {
 		dyn->slots--;
@@ -241,7 +253,7 @@ static void remove_slot(struct tx *tx, const struct dir_entry *found, struct buc
 		tx_put(tx, bucket_slot_word(b, found->slot), bucket_slot_set(slot_word, found->slot, 0));
 	}
 	dyn->live--;
-	tx_put(tx, &b->dyn, bucket_dyn_pack(dyn));
+	counts_put(tx, b, dyn, sum);
 }
 
 int dir_remove(struct tx *tx, struct inode_edit *dir, const struct dir_entry *found)

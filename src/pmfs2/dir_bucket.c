@@ -144,6 +144,21 @@ static const char *find_check(const struct pmfs2_bucket *b, uint64_t owner, cons
 	return bad;
 }
 
+uint32_t bucket_slots_sum(const struct pmfs2_bucket *b, uint32_t slots)
+{
+	const le64 *words = bucket_slot_word(b, 0);
+	uint32_t sum = 0;
+
+	for (uint32_t i = 0; i < slots / 2; i++) {
+		uint64_t word = le64_get(words[i]);
+
+		sum += (uint32_t)word + (uint32_t)(word >> 32);
+	}
+	if (slots & 1)
+		sum += (uint32_t)le64_get(words[slots / 2]);
+	return sum;
+}
+
 const char *bucket_find(const struct pmfs2_bucket *b, uint64_t owner, uint64_t hash, struct zus_name name,
 			struct bucket_match *out)
 {
@@ -167,7 +182,8 @@ const char *bucket_find(const struct pmfs2_bucket *b, uint64_t owner, uint64_t h
 		}
 	}
 	out->off = 0;
-	return NULL;
+	/* Not there: unless a slot was damaged that would have led to it. */
+	return likely(bucket_slots_sum(b, dyn.slots) == le64_load(&b->sum)) ? NULL : "wrong sum of the slots";
 }
 
 /* What a lookup need not look at: the name's bytes, its padding, the place of its hash. */
@@ -196,8 +212,8 @@ const char *bucket_collect(const struct pmfs2_bucket *b, uint64_t owner, struct 
 	struct bucket_dyn dyn;
 	const char *bad = bucket_dyn_unpack(le64_load(&b->dyn), &dyn);
 
-	if (!bad && (depth > PMFS2_HASH_BITS || le64_get(b->zero2)))
-		bad = "wrong header";
+	if (!bad && (depth > PMFS2_HASH_BITS || bucket_slots_sum(b, dyn.slots) != le64_get(b->sum)))
+		bad = "wrong header or sum of the slots";
 	if (bad)
 		return bad;
 	out->n = 0;
@@ -258,10 +274,13 @@ void bucket_image_append(void *image, const void *entry, uint32_t len_bytes, uin
 	uint64_t word = le64_get(b->dyn);
 	struct bucket_dyn dyn = { word & 0xffff, word >> 16 & 0xffff, word >> 32 & 0xffff, 0 };
 	le64 *slots = (le64 *)((uint8_t *)image + PMFS2_BUCKET_SLOTS_OFF) + dyn.slots / 2;
+	uint32_t value;
 
 	dyn.tail -= len_bytes;
+	value = bucket_slot_value(dyn.tail, hash);
 	memcpy((uint8_t *)image + dyn.tail, entry, len_bytes);
-	*slots = le64_of(bucket_slot_set(le64_get(*slots), dyn.slots, bucket_slot_value(dyn.tail, hash)));
+	*slots = le64_of(bucket_slot_set(le64_get(*slots), dyn.slots, value));
+	b->sum = le64_of((uint32_t)(le64_get(b->sum) + value));
 	dyn.slots++;
 	dyn.live++;
 	b->dyn = le64_of(bucket_dyn_pack(&dyn));

@@ -108,6 +108,8 @@ static inline void bucket_prefetch(const void *b)
 const char *bucket_check_header(const struct pmfs2_bucket *b, uint64_t owner, uint64_t block, uint32_t *out_depth,
 				uint64_t *out_prefix);
 const char *bucket_dyn_unpack(uint64_t word, struct bucket_dyn *out);
+/* What the word sum has to hold. */
+uint32_t bucket_slots_sum(const struct pmfs2_bucket *b, uint32_t slots);
 /* The entry at a slot's offset. owner: from the checked header. */
 const char *bucket_entry_read(const struct pmfs2_bucket *b, uint64_t owner, const struct bucket_dyn *dyn, uint32_t off,
 			      struct bucket_entry *out);

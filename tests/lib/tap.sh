@@ -57,7 +57,9 @@ tap_case()
 
 	TAP_N=$((TAP_N + 1))
 	[ -n "$TAP_LOG" ] || TAP_LOG=$(mktemp "${TMPDIR:-/tmp}/pmfs2-tap.XXXXXX")
-	tap_run_limited "$limit" "$@" || rc=$?
+	# Not "|| rc=$?": that would switch "set -e" off inside the case.
+	tap_run_limited "$limit" "$@"
+	rc=$?
 	if [ $rc = 0 ]; then
 		echo "ok $TAP_N - $name ($((SECONDS - start)) s)"
 	elif [ $rc = 77 ] && grep -q '^#SKIP ' "$TAP_LOG"; then

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The format on media: the tables of doc/format.md agree with the structures field by field, and golden bytes, computed by a program
- * of its own from the document, agree with what the engine's functions build.
+ * The format on media: the tables of doc/format.md agree with the structures field by field, and golden bytes, computed by a
+ * program of its own from the document, agree with what the engine's functions build.
  */
 #include <sys/stat.h>
 
@@ -28,11 +28,15 @@ struct layout {
 	size_t n;
 };
 
-#define FIELD(s, m) { #m, offsetof(struct s, m), sizeof(((struct s *)0)->m) }
-#define LAYOUT(s, ...)                                                                                                             \
-	{                                                                                                                          \
-		#s, sizeof(struct s), (const struct field[]){ __VA_ARGS__ },                                                       \
-			sizeof((const struct field[]){ __VA_ARGS__ }) / sizeof(struct field)                                       \
+#define FIELD(s, m)                                                                                                              \
+	{                                                                                                                        \
+#m, offsetof(struct s, m), sizeof(((struct s *)0)->m)                                                            \
+	}
+#define LAYOUT(s, ...)                                                                                                           \
+	{                                                                                                                        \
+#s, sizeof(struct s),                                                                                            \
+			(const struct field[]){ __VA_ARGS__ },                                                                   \
+						sizeof((const struct field[]){ __VA_ARGS__ }) / sizeof(struct field)             \
 	}
 
 static const struct layout layouts[] = {
@@ -42,10 +46,11 @@ static const struct layout layouts[] = {
 	       FIELD(pmfs2_super, journal_block), FIELD(pmfs2_super, intent_block), FIELD(pmfs2_super, data_block),
 	       FIELD(pmfs2_super, created), FIELD(pmfs2_super, n_rings), FIELD(pmfs2_super, ring_blocks),
 	       FIELD(pmfs2_super, n_intent_blocks), FIELD(pmfs2_super, journal_seed), FIELD(pmfs2_super, n_segments),
-	       FIELD(pmfs2_super, n_devices), FIELD(pmfs2_super, zero0), FIELD(pmfs2_super, segments), FIELD(pmfs2_super, devices),
-	       FIELD(pmfs2_super, zero1)),
-	LAYOUT(pmfs2_segment, FIELD(pmfs2_segment, first_block), FIELD(pmfs2_segment, n_blocks), FIELD(pmfs2_segment, bitmap_block),
-	       FIELD(pmfs2_segment, device), FIELD(pmfs2_segment, zero0), FIELD(pmfs2_segment, zero1)),
+	       FIELD(pmfs2_super, n_devices), FIELD(pmfs2_super, zero0), FIELD(pmfs2_super, segments),
+	       FIELD(pmfs2_super, devices), FIELD(pmfs2_super, zero1)),
+	LAYOUT(pmfs2_segment, FIELD(pmfs2_segment, first_block), FIELD(pmfs2_segment, n_blocks),
+	       FIELD(pmfs2_segment, bitmap_block), FIELD(pmfs2_segment, device), FIELD(pmfs2_segment, zero0),
+	       FIELD(pmfs2_segment, zero1)),
 	LAYOUT(pmfs2_device, FIELD(pmfs2_device, uuid), FIELD(pmfs2_device, first_block), FIELD(pmfs2_device, n_blocks),
 	       FIELD(pmfs2_device, zero)),
 	LAYOUT(pmfs2_state, FIELD(pmfs2_state, horizon), FIELD(pmfs2_state, itable_root), FIELD(pmfs2_state, itable_chunks),
@@ -53,23 +58,25 @@ static const struct layout layouts[] = {
 	LAYOUT(pmfs2_horizon, FIELD(pmfs2_horizon, magic), FIELD(pmfs2_horizon, crc), FIELD(pmfs2_horizon, seq),
 	       FIELD(pmfs2_horizon, free_blocks), FIELD(pmfs2_horizon, used_inodes), FIELD(pmfs2_horizon, written),
 	       FIELD(pmfs2_horizon, clean), FIELD(pmfs2_horizon, zero)),
-	LAYOUT(pmfs2_record, FIELD(pmfs2_record, magic), FIELD(pmfs2_record, crc), FIELD(pmfs2_record, seq), FIELD(pmfs2_record, len),
-	       FIELD(pmfs2_record, n_words), FIELD(pmfs2_record, d_blocks), FIELD(pmfs2_record, d_inodes)),
-	LAYOUT(pmfs2_intent_block, FIELD(pmfs2_intent_block, magic), FIELD(pmfs2_intent_block, crc), FIELD(pmfs2_intent_block, block),
-	       FIELD(pmfs2_intent_block, next), FIELD(pmfs2_intent_block, zero), FIELD(pmfs2_intent_block, slots)),
+	LAYOUT(pmfs2_record, FIELD(pmfs2_record, magic), FIELD(pmfs2_record, crc), FIELD(pmfs2_record, seq),
+	       FIELD(pmfs2_record, len), FIELD(pmfs2_record, n_words), FIELD(pmfs2_record, d_blocks),
+	       FIELD(pmfs2_record, d_inodes)),
+	LAYOUT(pmfs2_intent_block, FIELD(pmfs2_intent_block, magic), FIELD(pmfs2_intent_block, crc),
+	       FIELD(pmfs2_intent_block, block), FIELD(pmfs2_intent_block, next), FIELD(pmfs2_intent_block, zero),
+	       FIELD(pmfs2_intent_block, slots)),
 	LAYOUT(pmfs2_intent, FIELD(pmfs2_intent, ino_kind), FIELD(pmfs2_intent, arg)),
-	LAYOUT(pmfs2_chunk, FIELD(pmfs2_chunk, magic), FIELD(pmfs2_chunk, crc), FIELD(pmfs2_chunk, index), FIELD(pmfs2_chunk, block),
-	       FIELD(pmfs2_chunk, zero0), FIELD(pmfs2_chunk, used), FIELD(pmfs2_chunk, zero1)),
-	LAYOUT(pmfs2_inode, FIELD(pmfs2_inode, magic), FIELD(pmfs2_inode, crc), FIELD(pmfs2_inode, ino), FIELD(pmfs2_inode, generation),
-	       FIELD(pmfs2_inode, flags), FIELD(pmfs2_inode, mode), FIELD(pmfs2_inode, nlink), FIELD(pmfs2_inode, uid),
-	       FIELD(pmfs2_inode, gid), FIELD(pmfs2_inode, size), FIELD(pmfs2_inode, blocks), FIELD(pmfs2_inode, root),
-	       FIELD(pmfs2_inode, mtime), FIELD(pmfs2_inode, ctime), FIELD(pmfs2_inode, atime), FIELD(pmfs2_inode, btime),
-	       FIELD(pmfs2_inode, parent_or_rdev), FIELD(pmfs2_inode, xattr), FIELD(pmfs2_inode, projid),
-	       FIELD(pmfs2_inode, inline_len), FIELD(pmfs2_inode, inline_xattr_len), FIELD(pmfs2_inode, intent),
-	       FIELD(pmfs2_inode, zero), FIELD(pmfs2_inode, tail)),
+	LAYOUT(pmfs2_chunk, FIELD(pmfs2_chunk, magic), FIELD(pmfs2_chunk, crc), FIELD(pmfs2_chunk, index),
+	       FIELD(pmfs2_chunk, block), FIELD(pmfs2_chunk, zero0), FIELD(pmfs2_chunk, used), FIELD(pmfs2_chunk, zero1)),
+	LAYOUT(pmfs2_inode, FIELD(pmfs2_inode, magic), FIELD(pmfs2_inode, crc), FIELD(pmfs2_inode, ino),
+	       FIELD(pmfs2_inode, generation), FIELD(pmfs2_inode, flags), FIELD(pmfs2_inode, mode), FIELD(pmfs2_inode, nlink),
+	       FIELD(pmfs2_inode, uid), FIELD(pmfs2_inode, gid), FIELD(pmfs2_inode, size), FIELD(pmfs2_inode, blocks),
+	       FIELD(pmfs2_inode, root), FIELD(pmfs2_inode, mtime), FIELD(pmfs2_inode, ctime), FIELD(pmfs2_inode, atime),
+	       FIELD(pmfs2_inode, btime), FIELD(pmfs2_inode, parent_or_rdev), FIELD(pmfs2_inode, xattr),
+	       FIELD(pmfs2_inode, projid), FIELD(pmfs2_inode, inline_len), FIELD(pmfs2_inode, inline_xattr_len),
+	       FIELD(pmfs2_inode, intent), FIELD(pmfs2_inode, zero), FIELD(pmfs2_inode, tail)),
 	LAYOUT(pmfs2_bucket, FIELD(pmfs2_bucket, magic), FIELD(pmfs2_bucket, crc), FIELD(pmfs2_bucket, owner),
 	       FIELD(pmfs2_bucket, block), FIELD(pmfs2_bucket, prefix), FIELD(pmfs2_bucket, depth), FIELD(pmfs2_bucket, zero0),
-	       FIELD(pmfs2_bucket, zero1), FIELD(pmfs2_bucket, dyn), FIELD(pmfs2_bucket, zero2)),
+	       FIELD(pmfs2_bucket, zero1), FIELD(pmfs2_bucket, dyn), FIELD(pmfs2_bucket, sum)),
 	LAYOUT(pmfs2_dirent, FIELD(pmfs2_dirent, ino_type), FIELD(pmfs2_dirent, hash), FIELD(pmfs2_dirent, crc),
 	       FIELD(pmfs2_dirent, name)),
 	LAYOUT(pmfs2_xattr_block, FIELD(pmfs2_xattr_block, magic), FIELD(pmfs2_xattr_block, crc), FIELD(pmfs2_xattr_block, owner),
@@ -163,8 +170,8 @@ static void row_check(const struct layout *layout, size_t row, const char *line)
 	}
 	f = &layout->fields[row];
 	if (strcmp(name, f->name) || off != f->off || size != f->size || prev != off)
-		printf("# table of %s: %zu %zu %s; the structure has %zu %zu %s, and the field before ends at %zu\n", layout->name, off,
-		       size, name, f->off, f->size, f->name, prev);
+		printf("# table of %s: %zu %zu %s; the structure has %zu %zu %s, and the field before ends at %zu\n",
+		       layout->name, off, size, name, f->off, f->size, f->name, prev);
 	CHECK(!strcmp(name, f->name) && off == f->off && size == f->size && prev == off);
 }
 
@@ -208,7 +215,8 @@ static void format_document_constants_agree_with_header(void)
 			if (strcmp(name, constants[i].name))
 				continue;
 			if (value != constants[i].value)
-				printf("# %s is %#llx, doc/format.md says %#llx\n", name, (unsigned long long)constants[i].value, value);
+				printf("# %s is %#llx, doc/format.md says %#llx\n", name, (unsigned long long)constants[i].value,
+				       value);
 			CHECK(value == constants[i].value);
 			seen[i] = 1;
 		}
@@ -296,20 +304,26 @@ static void format_directory_bytes_are_golden(void)
 	CHECK_EQ(len, 32);
 	check_bytes(words, len, "2a00000000080500dbc2096bc6155f5b674db27068656c6c6f00000000000000");
 	bucket_header_build(&bucket, 7, 529, 1ull << 62, 1);
-	check_bytes(&bucket, sizeof(bucket),
-		    "504d426be9d79402070000000000000011020000000000000000000000000040010000000000000000000000000000000000001000000000");
+	check_bytes(
+		&bucket, sizeof(bucket),
+		"504d426be9d79402070000000000000011020000000000000000000000000040010000000000000000000000000000000000001000000000");
 }
 
 static void format_journal_bytes_are_golden(void)
 {
-	static const char golden[] = "504d5263f6bfbef709000000000000008000000005000000ffffffff0100000001010400000004201111000000000000"
-				     "22220000000000000c010000000260202000000000000000";
+	static const char golden[] =
+		"504d5263f6bfbef709000000000000008000000005000000ffffffff0100000001010400000004201111000000000000"
+		"2222000000000000000c0100000002602000000000000000";
 	struct {
 		struct pmfs2_record head;
 		uint64_t words[12];
 	} rec = {
-		.head = { .magic = le32_of(PMFS2_MAGIC_RECORD), .seq = le64_of(9), .len = le32_of(128), .n_words = le32_of(5),
-			  .d_blocks = le32_of((uint32_t)-1), .d_inodes = le32_of(1) },
+		.head = { .magic = le32_of(PMFS2_MAGIC_RECORD),
+			  .seq = le64_of(9),
+			  .len = le32_of(128),
+			  .n_words = le32_of(5),
+			  .d_blocks = le32_of((uint32_t)-1),
+			  .d_inodes = le32_of(1) },
 		.words = { htole64(0x2004000000040101), htole64(0x1111), htole64(0x2222), 0, htole64(32) },
 	};
 	struct rec_entry e;
@@ -328,13 +342,20 @@ static void format_journal_bytes_are_golden(void)
 static void format_sealed_heads_are_golden(void)
 {
 	struct pmfs2_horizon horizon = {
-		.magic = le32_of(PMFS2_MAGIC_HORIZON), .seq = le64_of(5), .free_blocks = le64_of(1000), .used_inodes = le64_of(3),
-		.written = le64_of(4), .clean = le64_of(1),
+		.magic = le32_of(PMFS2_MAGIC_HORIZON),
+		.seq = le64_of(5),
+		.free_blocks = le64_of(1000),
+		.used_inodes = le64_of(3),
+		.written = le64_of(4),
+		.clean = le64_of(1),
 	};
 	struct pmfs2_chunk chunk = { .magic = le32_of(PMFS2_MAGIC_CHUNK), .index = le64_of(3), .block = le64_of(528) };
 	struct pmfs2_intent_block intents = { .magic = le32_of(PMFS2_MAGIC_INTENT), .block = le64_of(130) };
 	struct pmfs2_inode inode = {
-		.magic = le32_of(PMFS2_MAGIC_INODE), .ino = le64_of(2), .generation = le32_of(1), .mode = le32_of(0100644),
+		.magic = le32_of(PMFS2_MAGIC_INODE),
+		.ino = le64_of(2),
+		.generation = le32_of(1),
+		.mode = le32_of(0100644),
 		.nlink = le32_of(1),
 	};
 

@@ -301,8 +301,8 @@ struct pmfs2_bucket {
 	le32 zero0;
 	le64 zero1;
 	le64 dyn; /* bits 0..15 slots, 16..31 tail (byte offset of the lowest entry), 32..47 live entries, 48..63 dead bytes */
-	le64 zero2;
-	/* 32-bit slots follow, two to a word: bits 0..15 offset of the entry / 8 (0: dead), bits 16..31 low bits of its hash */
+	le64 sum; /* bits 0..31: sum of all slots, modulo 2^32; so that a damaged slot cannot hide an entry */
+	/* 32-bit slots follow, two to a word: bits 0..15 offset of the entry / 8, bits 16..31 low bits of its hash; dead: 0 */
 };
 static_assert(offsetof(struct pmfs2_bucket, dyn) == 48, "media");
 static_assert(sizeof(struct pmfs2_bucket) == 64, "media");

@@ -59,7 +59,7 @@ int super_verify(const struct pmfs2_super *sb, uint64_t dev_blocks, const char *
 	int err = 0;
 
 	if (le64_get(sb->magic) != PMFS2_MAGIC_SUPER) {
-		why = "no pmfs2 superblock";
+		why = "no pmfs2 superblock: not formatted, or something else (mkfs.pmfs2 makes a file system)";
 		err = -EINVAL;
 	} else if (!crc_ok(sb)) {
 		why = "superblock damaged (checksum)";
