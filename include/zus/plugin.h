@@ -84,7 +84,7 @@ struct zus_attr {
 #define ZUS_SET_MTIME 0x020u
 #define ZUS_SET_ATIME_NOW 0x040u
 #define ZUS_SET_MTIME_NOW 0x080u
-#define ZUS_SET_FLAGS 0x100u /* ZUS_FL_*, and projid */
+#define ZUS_SET_FLAGS 0x100u /* those of ZUS_FL_USER */
 #define ZUS_SET_PROJID 0x200u
 #define ZUS_SET_ACL 0x400u /* replace system.posix_acl_access by acl; empty blob: remove it */
 #define ZUS_SET_KILL_PRIV 0x800u /* clear S_ISUID, and S_ISGID if S_IXGRP is set; not on directories */
@@ -96,7 +96,7 @@ struct zus_setattr {
 	uint32_t gid;
 	uint32_t flags;
 	uint32_t projid;
-	uint64_t size; /* bytes; ignored bits of the size's range: -EFBIG */
+	uint64_t size; /* bytes; above zus_fs.max_file_size: -EFBIG */
 	struct zus_time atime, mtime;
 	struct zus_blob acl;
 };
@@ -161,7 +161,8 @@ struct zus_extent {
  * One transfer between io_begin() and io_end(). The caller fills node, off, len, flags, ext, ext_cap; io_begin() fills the rest.
  * The extents lie one behind the other from off on; their lengths add up to mapped, which may be less than len (end of file on
  * reads; more extents than ext_cap): the caller goes on with a new transfer where this one ended. The structure must not move between
- * begin and end: the plug-in may have linked priv into a list.
+ * begin and end: the plug-in may have linked priv into a list. A thread has at most one transfer open, and calls nothing else of the
+ * plug-in but dev_write until it has ended.
  */
 struct zus_io {
 	uint64_t node;

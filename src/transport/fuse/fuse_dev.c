@@ -14,6 +14,7 @@
 
 #include "base/log.h"
 #include "base/util.h"
+#include "transport/fuse/fuse_polite.h"
 
 /* A request is its header, a fixed part and the payload. */
 #define REQUEST_HEAD_BYTES 4096u
@@ -136,7 +137,8 @@ static int send_gather(struct fuse_task *task, struct iovec *iov, int n_iov)
 	return 0;
 }
 
-static void serve_message(struct fuse_dev *dev, size_t len, struct fuse_stats *stats, bool draining)
+/* Returns the time when the answer was ready. */
+static uint64_t serve_message(struct fuse_dev *dev, size_t len, struct fuse_stats *stats, bool draining)
 {
 	struct dev_task dt = { .dev = dev };
 	struct fuse_task *task = &dt.task;
@@ -148,7 +150,7 @@ static void serve_message(struct fuse_dev *dev, size_t len, struct fuse_stats *s
 
 	if (fuse_split(dev->in, len, &dev->conn->dialect, &pieces)) {
 		log_error("fuse: a message of %zu bytes makes no sense; ignored", len);
-		return;
+		return start_ns;
 	}
 	task->conn = dev->conn;
 	task->out = dev->out;
@@ -166,6 +168,7 @@ static void serve_message(struct fuse_dev *dev, size_t len, struct fuse_stats *s
 		iov[1].iov_len = task->out_len;
 		send_answer(task, err, iov, !err && task->out_len ? 2 : 1);
 	}
+	return end_ns;
 }
 
 /* True if reading may go on: the error is of this moment, not of the connection. */
@@ -176,21 +179,27 @@ static bool error_is_passing(int err)
 
 void fuse_dev_run(struct fuse_worker *worker)
 {
+	const struct fuse_in_header *header;
 	struct fuse_dev *dev = worker->priv;
+	struct fuse_polite polite;
 
+	fuse_polite_init(&polite, true);
 	if (!fuse_worker_ready(worker, 0))
-		return;
+		goto forget_polite;
+	header = (const struct fuse_in_header *)dev->in;
 	while (!fuse_conn_stopping(dev->conn)) {
 		ssize_t n = read(dev->fd, dev->in, dev->in_cap);
 
 		if (n > 0) {
-			serve_message(dev, (size_t)n, &worker->stats, false);
+			fuse_polite_tick(&polite, serve_message(dev, (size_t)n, &worker->stats, false), header->pid);
 		} else if (n < 0 && !error_is_passing(errno)) {
 			if (errno != ENODEV && errno != ENOTCONN)
 				log_error("fuse: reading requests: %s", strerror(errno));
 			break;
 		}
 	}
+forget_polite:
+	fuse_polite_fini(&polite);
 }
 
 /* Number of messages, or a negative errno of the connection. */

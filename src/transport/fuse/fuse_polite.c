@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <linux/capability.h>
 #include <sched.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
@@ -16,8 +17,10 @@
 #define STARVED_NS 1500000u
 #define HOLD_MIN_NS 100000000u
 #define HOLD_MAX_NS 10000000000u
+/* Number of blanks between the command's name and the core in /proc/PID/stat. */
+#define STAT_CPU_FIELD 37
 
-void fuse_polite_init(struct fuse_polite *polite)
+void fuse_polite_init(struct fuse_polite *polite, bool follows)
 {
 	long n_cpus = sysconf(_SC_NPROCESSORS_ONLN);
 
@@ -26,6 +29,8 @@ void fuse_polite_init(struct fuse_polite *polite)
 	polite->loadavg_fd = open("/proc/loadavg", O_RDONLY | O_CLOEXEC);
 	polite->n_cpus = n_cpus > 0 ? (uint32_t)n_cpus : 1;
 	polite->hold_ns = HOLD_MIN_NS;
+	polite->follows = follows;
+	polite->bound_cpu = -1;
 	if (polite->schedstat_fd < 0 || polite->loadavg_fd < 0)
 		polite->look_at_ns = UINT64_MAX;
 }
@@ -70,15 +75,54 @@ static uint64_t read_field(int fd, char separator, int n)
 	return at ? strtoull(at, NULL, 10) : 0;
 }
 
-static void leave(struct fuse_polite *polite, uint64_t now_ns)
+/* The core that a thread ran on last, or -1. Its name may hold anything. */
+static int cpu_of(uint32_t tid)
 {
-	if (now_ns - polite->since_ns > polite->hold_ns)
+	char path[64], line[1024], *at;
+	ssize_t len;
+	int fd;
+
+	snprintf(path, sizeof(path), "/proc/%u/stat", tid);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return -1;
+	len = read(fd, line, sizeof(line) - 1);
+	close(fd);
+	if (len <= 0)
+		return -1;
+	line[len] = '\0';
+	at = strrchr(line, ')');
+	for (int i = 0; i < STAT_CPU_FIELD && at; i++) {
+		at = strchr(at, ' ');
+		at = at ? at + 1 : NULL;
+	}
+	return at ? atoi(at) : -1;
+}
+
+static void bind_to(struct fuse_polite *polite, int cpu)
+{
+	cpu_set_t set;
+
+	CPU_ZERO(&set);
+	for (int i = 0; i < CPU_SETSIZE; i++)
+		if (cpu < 0 || i == cpu)
+			CPU_SET(i, &set);
+	if (sched_setaffinity(0, sizeof(set), &set) == 0)
+		polite->bound_cpu = cpu;
+}
+
+/* Starving keeps a thread away for longer each time. */
+static void leave(struct fuse_polite *polite, uint64_t now_ns, bool starved)
+{
+	if (!starved || now_ns - polite->since_ns > polite->hold_ns)
 		polite->hold_ns = HOLD_MIN_NS;
 	else if (polite->hold_ns < HOLD_MAX_NS)
 		polite->hold_ns *= 2;
 	set_policy(SCHED_OTHER);
+	if (polite->bound_cpu >= 0)
+		bind_to(polite, -1);
 	polite->polite = false;
-	polite->since_ns = now_ns + polite->hold_ns;
+	polite->since_ns = starved ? now_ns + polite->hold_ns : now_ns;
 	polite->n_quiet = 0;
 }
 
@@ -92,20 +136,32 @@ static void enter(struct fuse_polite *polite, uint64_t now_ns)
 	polite->since_ns = now_ns;
 }
 
-void fuse_polite_look(struct fuse_polite *polite, uint64_t now_ns)
+static void follow(struct fuse_polite *polite, uint32_t client)
+{
+	int cpu = cpu_of(client);
+
+	if (cpu >= 0 && cpu < CPU_SETSIZE && cpu != polite->bound_cpu)
+		bind_to(polite, cpu);
+}
+
+void fuse_polite_look(struct fuse_polite *polite, uint64_t now_ns, uint32_t client)
 {
 	uint64_t delay_ns = read_field(polite->schedstat_fd, ' ', 1); /* "run delay slices" */
 	uint64_t waited_ns = delay_ns - polite->last_delay_ns;
 	uint64_t n_running = read_field(polite->loadavg_fd, ' ', 3); /* "a b c running/all pid": this thread is one of them */
 	bool free_core = n_running && n_running < polite->n_cpus;
+	bool starved = waited_ns > STARVED_NS;
 
 	polite->last_delay_ns = delay_ns;
 	polite->look_at_ns = now_ns + LOOK_INTERVAL_NS;
 	polite->n_quiet = free_core ? polite->n_quiet + 1 : 0;
 	if (polite->polite) {
-		if (waited_ns > STARVED_NS || n_running > polite->n_cpus)
-			leave(polite, now_ns);
+		/* A second client has a core of its own, where a thread that follows would not serve it. */
+		if (starved || n_running > polite->n_cpus || (polite->follows && !free_core))
+			leave(polite, now_ns, starved);
 	} else if (polite->n_quiet >= QUIET_LOOKS && now_ns >= polite->since_ns) {
 		enter(polite, now_ns);
 	}
+	if (polite->polite && polite->follows)
+		follow(polite, client);
 }

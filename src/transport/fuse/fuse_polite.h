@@ -9,6 +9,9 @@
  *  1. some core is free (fewer threads want to run than there are cores), and
  *  2. it has not had to wait for its core since it was last looked at.
  * It takes a privilege to leave the policy again (CAP_SYS_NICE); a thread without it never enters it.
+ *
+ * A thread that is not bound to a core from the start (the classic channel) also goes to its client's core for as long as it has
+ * the policy: the kernel would wake it on another one, too.
  */
 #ifndef FUSE_POLITE_H
 #define FUSE_POLITE_H
@@ -20,7 +23,9 @@ struct fuse_polite {
 	int schedstat_fd; /* of the thread; -1: never polite */
 	int loadavg_fd;
 	uint32_t n_cpus;
+	bool follows; /* goes to the client's core */
 	bool polite; /* SCHED_IDLE now */
+	int bound_cpu; /* follows: where it is bound to now, or -1 */
 	uint32_t n_quiet; /* looks in a row that found a free core */
 	uint64_t last_delay_ns; /* time spent waiting for the core, as of the last look */
 	uint64_t look_at_ns; /* next look */
@@ -29,16 +34,16 @@ struct fuse_polite {
 };
 
 /* By the thread itself. Never fails: without what it needs, nothing is ever changed. */
-void fuse_polite_init(struct fuse_polite *polite);
+void fuse_polite_init(struct fuse_polite *polite, bool follows);
 void fuse_polite_fini(struct fuse_polite *polite);
 /* The slow part of fuse_polite_tick(). */
-void fuse_polite_look(struct fuse_polite *polite, uint64_t now_ns);
+void fuse_polite_look(struct fuse_polite *polite, uint64_t now_ns, uint32_t client);
 
-/* To be called now and then, with the time (fuse_stats_now_ns()); cheap. */
-static inline void fuse_polite_tick(struct fuse_polite *polite, uint64_t now_ns)
+/* To be called after requests, with the time (fuse_stats_now_ns()) and the thread id of the last client; cheap. */
+static inline void fuse_polite_tick(struct fuse_polite *polite, uint64_t now_ns, uint32_t client)
 {
 	if (now_ns >= polite->look_at_ns)
-		fuse_polite_look(polite, now_ns);
+		fuse_polite_look(polite, now_ns, client);
 }
 
 #endif

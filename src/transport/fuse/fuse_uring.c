@@ -264,7 +264,7 @@ static void serve_completions(struct fuse_uring_queue *queue)
 			io_uring_submit(&queue->ring);
 		start_ns = end_ns;
 	}
-	fuse_polite_tick(&queue->polite, start_ns);
+	fuse_polite_tick(&queue->polite, start_ns, 0);
 }
 
 static void serve_queue(struct fuse_uring_queue *queue)
@@ -291,7 +291,7 @@ void fuse_uring_run(struct fuse_worker *worker)
 	queue->stats = &worker->stats;
 	for (uint32_t i = 0; i < queue->depth; i++)
 		queue->entries[i].task.stats = &worker->stats;
-	fuse_polite_init(&queue->polite);
+	fuse_polite_init(&queue->polite, false);
 	if (fuse_worker_ready(worker, err))
 		serve_queue(queue);
 	fuse_polite_fini(&queue->polite);
