@@ -6,18 +6,28 @@
 #include "pmfs2/xattr.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
 #include "base/crc32c.h"
 #include "pmfs2/alloc.h"
 
-#define SET_MAX (4096u - 32u)
+#define SET_MAX (PMFS2_XATTR_BLOCKS_MAX * PMFS2_BLOCK_SIZE - (uint32_t)sizeof(struct pmfs2_xattr_block))
 
-/* All xattrs of an inode, as on media. */
+/* All xattrs of an inode, as on media: records one behind the other. */
 struct xset {
+	const uint8_t *bytes;
 	uint32_t used;
-	uint8_t bytes[SET_MAX] __attribute__((aligned(8)));
+};
+
+/* A record, its lengths read once and checked. */
+struct xrec {
+	const uint8_t *at; /* the whole record */
+	uint32_t len;
+	uint32_t name_len;
+	uint32_t value_len;
+	uint8_t prefix;
 };
 
 struct xname {
@@ -62,82 +72,109 @@ static const struct prefix *prefix_of(uint8_t number)
 	return NULL;
 }
 
-/* The record at *pos, checked against used; advances. 1, 0 at the end, -EUCLEAN. */
-static int rec_at(const uint8_t *bytes, uint32_t used, uint32_t *pos, const struct pmfs2_xattr_rec **out)
+static const uint8_t *rec_name(const struct xrec *rec)
 {
-	const struct pmfs2_xattr_rec *rec = (const struct pmfs2_xattr_rec *)(const void *)(bytes + *pos);
-	uint32_t len;
+	return rec->at + sizeof(struct pmfs2_xattr_rec);
+}
 
-	if (*pos == used)
+static const uint8_t *rec_value(const struct xrec *rec)
+{
+	return rec_name(rec) + rec->name_len;
+}
+
+/* The record at *pos; advances. 1, 0 at the end, -EUCLEAN. */
+static int rec_at(const struct xset *set, uint32_t *pos, struct xrec *out)
+{
+	struct pmfs2_xattr_rec head;
+
+	if (*pos == set->used)
 		return 0;
-	if (used - *pos < sizeof(*rec))
+	if (set->used - *pos < sizeof(head))
 		return -EUCLEAN;
-	len = le16_get(rec->rec_len);
-	if (len % 8 || len > used - *pos || sizeof(*rec) + rec->name_len + le16_get(rec->value_len) > len || !prefix_of(rec->prefix))
+	memcpy(&head, set->bytes + *pos, sizeof(head));
+	*out = (struct xrec){
+		.at = set->bytes + *pos,
+		.len = le16_get(head.rec_words) * 8u,
+		.name_len = head.name_len,
+		.value_len = le32_get(head.value_len),
+		.prefix = head.prefix,
+	};
+	if (out->len > set->used - *pos || out->value_len > ZUS_XATTR_SIZE_MAX || !prefix_of(head.prefix) ||
+	    sizeof(head) + out->name_len + out->value_len > out->len)
 		return -EUCLEAN;
-	*out = rec;
-	*pos += len;
+	*pos += out->len;
 	return 1;
+}
+
+/* Where the xattr block of an image is, and how long its run is by its header. 0, or -EUCLEAN. */
+static int block_find(struct fs *fs, const struct pmfs2_inode *image, struct run *out)
+{
+	uint64_t ino = le64_get(image->ino);
+	struct entry_pos pos = { .owner = ino };
+	const struct pmfs2_xattr_block *blk;
+	struct entry e;
+
+	if (!entry_unpack(&pos, le64_get(image->xattr), &e) || e.kind != PMFS2_ENTRY_XATTR || !fs_block_ok(fs, e.block, 1))
+		return fs_corrupt(fs, "inode %llu: damaged xattr pointer", (unsigned long long)ino);
+	blk = fs_block(fs, e.block);
+	*out = (struct run){ e.block, le32_get(blk->n_blocks) };
+	if (!out->n || out->n > PMFS2_XATTR_BLOCKS_MAX || !fs_block_ok(fs, e.block, out->n))
+		return fs_corrupt(fs, "inode %llu: damaged xattr block %llu", (unsigned long long)ino, (unsigned long long)e.block);
+	return 0;
 }
 
 static int block_load(struct fs *fs, const struct pmfs2_inode *image, struct xset *set)
 {
-	uint64_t ino = le64_get(image->ino);
-	struct entry_pos pos = { .owner = ino };
-	struct pmfs2_xattr_block blk;
-	struct entry e;
+	struct pmfs2_xattr_block head;
+	const uint8_t *at;
+	struct run run;
 	uint32_t crc;
+	int err = block_find(fs, image, &run);
 
-	if (!entry_unpack(&pos, le64_get(image->xattr), &e) || e.kind != PMFS2_ENTRY_XATTR || !fs_block_ok(fs, e.block, 1))
-		return fs_corrupt(fs, "inode %llu: damaged xattr pointer", (unsigned long long)ino);
-	memcpy(&blk, fs_block(fs, e.block), sizeof(blk));
-	crc = le32_get(blk.crc);
-	blk.crc = le32_of(0);
-	if (le32_get(blk.magic) != PMFS2_MAGIC_XATTR || crc != crc32c_of(&blk, sizeof(blk)) || le64_get(blk.owner) != ino ||
-	    le64_get(blk.block) != e.block || le32_get(blk.used) > SET_MAX)
-		return fs_corrupt(fs, "inode %llu: damaged xattr block %llu", (unsigned long long)ino, (unsigned long long)e.block);
-	set->used = le32_get(blk.used);
-	memcpy(set->bytes, blk.records, set->used);
+	if (err)
+		return err;
+	at = fs_block(fs, run.block);
+	memcpy(&head, at, sizeof(head));
+	set->bytes = at + sizeof(head);
+	set->used = le32_get(head.used);
+	crc = le32_get(head.crc);
+	head.crc = le32_of(0);
+	if (le32_get(head.magic) != PMFS2_MAGIC_XATTR || le64_get(head.owner) != le64_get(image->ino) ||
+	    le64_get(head.block) != run.block || sizeof(head) + set->used > run.n * PMFS2_BLOCK_SIZE ||
+	    crc != ~crc32c(crc32c(~0u, &head, sizeof(head)), set->bytes, set->used))
+		return fs_corrupt(fs, "inode %llu: damaged xattr block %llu", (unsigned long long)le64_get(image->ino),
+				  (unsigned long long)run.block);
 	return 0;
 }
 
+/* The set as it stands in the image's tail or on media: valid while meta is held. */
 static int set_load(struct fs *fs, const struct pmfs2_inode *image, struct xset *set)
 {
-	uint32_t inl = le16_get(image->inline_xattr_len);
-
-	set->used = 0;
 	if (le64_get(image->xattr))
 		return block_load(fs, image, set);
-	if (inl > PMFS2_INODE_TAIL)
+	*set = (struct xset){ image->tail, le16_get(image->inline_xattr_len) };
+	if (set->used > PMFS2_INODE_TAIL)
 		return fs_corrupt(fs, "inode %llu: inline xattrs too long", (unsigned long long)le64_get(image->ino));
-	set->used = inl;
-	memcpy(set->bytes, image->tail, inl);
 	return 0;
 }
 
-/* 1 and the record with its offset, 0 if there is none, -EUCLEAN. */
-static int set_find(struct fs *fs, const struct xset *set, const struct xname *name, uint32_t *out_off)
+/* 1 and the record, 0 if there is none, -EUCLEAN. */
+static int set_find(struct fs *fs, const struct xset *set, const struct xname *name, struct xrec *out)
 {
-	const struct pmfs2_xattr_rec *rec;
-	uint32_t pos = 0, start = 0;
+	uint32_t pos = 0;
 	int r;
 
-	while ((r = rec_at(set->bytes, set->used, &pos, &rec)) > 0) {
-		if (rec->prefix == name->prefix && rec->name_len == name->len && !memcmp(rec + 1, name->str, name->len)) {
-			*out_off = start;
+	while ((r = rec_at(set, &pos, out)) > 0)
+		if (out->prefix == name->prefix && out->name_len == name->len && !memcmp(rec_name(out), name->str, name->len))
 			return 1;
-		}
-		start = pos;
-	}
 	return r ? fs_corrupt(fs, "damaged xattr record") : 0;
 }
 
 int xattr_get(struct fs *fs, struct inode *ip, struct zus_name name, void *buf, size_t cap)
 {
-	const struct pmfs2_xattr_rec *rec;
 	struct xset set;
 	struct xname xn;
-	uint32_t off, len;
+	struct xrec rec;
 	int r = name_split(name, &xn);
 
 	if (r)
@@ -146,38 +183,36 @@ int xattr_get(struct fs *fs, struct inode *ip, struct zus_name name, void *buf, 
 		return -ENODATA;
 	r = set_load(fs, ip->media, &set);
 	if (!r)
-		r = set_find(fs, &set, &xn, &off);
+		r = set_find(fs, &set, &xn, &rec);
 	if (r <= 0)
 		return r ? r : -ENODATA;
-	rec = (const struct pmfs2_xattr_rec *)(const void *)(set.bytes + off);
-	len = le16_get(rec->value_len);
 	if (!cap)
-		return (int)len;
-	if (len > cap)
+		return (int)rec.value_len;
+	if (rec.value_len > cap)
 		return -ERANGE;
-	memcpy(buf, (const uint8_t *)(rec + 1) + rec->name_len, len);
-	return (int)len;
+	memcpy(buf, rec_value(&rec), rec.value_len);
+	return (int)rec.value_len;
 }
 
 int xattr_list(struct fs *fs, struct inode *ip, char *buf, size_t cap)
 {
-	const struct pmfs2_xattr_rec *rec;
 	uint32_t pos = 0;
 	size_t total = 0;
 	struct xset set;
+	struct xrec rec;
 	int r = set_load(fs, ip->media, &set);
 
 	if (r)
 		return r;
-	while ((r = rec_at(set.bytes, set.used, &pos, &rec)) > 0) {
-		const struct prefix *p = prefix_of(rec->prefix);
-		size_t len = p->len + rec->name_len + 1;
+	while ((r = rec_at(&set, &pos, &rec)) > 0) {
+		const struct prefix *p = prefix_of(rec.prefix);
+		size_t len = p->len + rec.name_len + 1;
 
 		if (cap) {
 			if (total + len > cap)
 				return -ERANGE;
 			memcpy(buf + total, p->str, p->len);
-			memcpy(buf + total + p->len, rec + 1, rec->name_len);
+			memcpy(buf + total + p->len, rec_name(&rec), rec.name_len);
 			buf[total + len - 1] = '\0';
 		}
 		total += len;
@@ -185,80 +220,70 @@ int xattr_list(struct fs *fs, struct inode *ip, char *buf, size_t cap)
 	return r ? fs_corrupt(fs, "inode %llu: damaged xattr record", (unsigned long long)ip->ino) : (int)total;
 }
 
-static void set_remove(struct xset *set, uint32_t off)
-{
-	uint32_t len = le16_get(((const struct pmfs2_xattr_rec *)(const void *)(set->bytes + off))->rec_len);
-
-	memmove(set->bytes + off, set->bytes + off + len, set->used - off - len);
-	set->used -= len;
-}
-
-static int set_append(struct xset *set, const struct xname *name, const struct zus_blob *value)
-{
-	struct pmfs2_xattr_rec rec = { .prefix = name->prefix, .name_len = name->len };
-	uint32_t len;
-
-	if (value->len > SET_MAX)
-		return -ENOSPC;
-	len = (uint32_t)round_up_to(sizeof(rec) + name->len + value->len, 8);
-	if (len > SET_MAX - set->used)
-		return -ENOSPC;
-	rec.rec_len = le16_of((uint16_t)len);
-	rec.value_len = le16_of((uint16_t)value->len);
-	memset(set->bytes + set->used, 0, len);
-	memcpy(set->bytes + set->used, &rec, sizeof(rec));
-	memcpy(set->bytes + set->used + sizeof(rec), name->str, name->len);
-	if (value->len)
-		memcpy(set->bytes + set->used + sizeof(rec) + name->len, value->data, value->len);
-	set->used += len;
-	return 0;
-}
-
 int xattr_free_all(struct tx *tx, struct inode_edit *edit)
 {
-	struct entry_pos pos = { .owner = edit->ip->ino };
-	struct entry e;
+	struct run run;
+	int err;
 
 	if (!le64_get(edit->image.xattr))
 		return 0;
-	if (!entry_unpack(&pos, le64_get(edit->image.xattr), &e) || e.kind != PMFS2_ENTRY_XATTR || !fs_block_ok(tx->fs, e.block, 1))
-		return fs_corrupt(tx->fs, "inode %llu: damaged xattr pointer", (unsigned long long)edit->ip->ino);
-	tx_free(tx, (struct run){ e.block, 1 }, 1);
+	err = block_find(tx->fs, &edit->image, &run);
+	if (err)
+		return err;
+	tx_free(tx, run, 1);
 	edit->image.xattr = le64_of(0);
-	edit->image.blocks = le64_of(le64_get(edit->image.blocks) - 1);
+	edit->image.blocks = le64_of(le64_get(edit->image.blocks) - run.n);
 	return 0;
 }
 
-/* Writes the set to a fresh block and points image at it. */
+/* One contiguous run of exactly n blocks, near to nothing in particular. A short run goes back, and the search goes on behind it. */
+static int run_exact(struct fs *fs, uint32_t n, struct run *out)
+{
+	uint64_t goal = 0;
+
+	for (int tries = 0; tries < 16; tries++) {
+		int err = alloc_run(fs, goal, n, 0, out);
+
+		if (err)
+			return err;
+		if (out->n == n)
+			return 0;
+		goal = out->block + out->n;
+		alloc_cancel(fs, *out);
+	}
+	return -ENOSPC;
+}
+
+/* Writes the set to a fresh run of blocks and points image at it. */
 static int block_store(struct tx *tx, struct inode_edit *edit, const struct xset *set)
 {
 	struct entry_pos pos = { .owner = le64_get(edit->image.ino) };
-	struct entry e = { .kind = PMFS2_ENTRY_XATTR };
-	struct pmfs2_xattr_block blk = {
+	struct pmfs2_xattr_block head = {
 		.magic = le32_of(PMFS2_MAGIC_XATTR),
 		.owner = edit->image.ino,
 		.used = le32_of(set->used),
 	};
+	struct fs *fs = tx->fs;
 	struct run run;
-	int err = alloc_run(tx->fs, 0, 1, 0, &run);
+	uint32_t n = (uint32_t)((sizeof(head) + set->used + PMFS2_BLOCK_SIZE - 1) / PMFS2_BLOCK_SIZE);
+	int err = run_exact(fs, n, &run);
 
 	if (err)
 		return err;
-	memcpy(blk.records, set->bytes, set->used);
-	blk.block = le64_of(run.block);
-	blk.crc = le32_of(crc32c_of(&blk, sizeof(blk)));
-	pmem_copy(tx->fs->pm, fs_block(tx->fs, run.block), &blk, sizeof(blk));
+	head.block = le64_of(run.block);
+	head.n_blocks = le32_of(n);
+	head.crc = le32_of(~crc32c(crc32c(~0u, &head, sizeof(head)), set->bytes, set->used));
+	pmem_copy(fs->pm, fs_block(fs, run.block), &head, sizeof(head));
+	pmem_copy(fs->pm, (const uint8_t *)fs_block(fs, run.block) + sizeof(head), set->bytes, set->used);
 	tx_use(tx, run);
-	e.block = run.block;
-	edit->image.xattr = le64_of(entry_pack(&pos, &e));
-	edit->image.blocks = le64_of(le64_get(edit->image.blocks) + 1);
+	edit->image.xattr = le64_of(entry_pack(&pos, &(struct entry){ .block = run.block, .kind = PMFS2_ENTRY_XATTR }));
+	edit->image.blocks = le64_of(le64_get(edit->image.blocks) + n);
 	return 0;
 }
 
 static int set_store(struct tx *tx, struct inode_edit *edit, const struct xset *set, int *io_fence)
 {
 	struct pmfs2_inode *image = &edit->image;
-	int inline_ok = !S_ISLNK(le32_get(image->mode)) && set->used <= PMFS2_INODE_TAIL;
 	int err = xattr_free_all(tx, edit);
 
 	if (err)
@@ -269,7 +294,7 @@ static int set_store(struct tx *tx, struct inode_edit *edit, const struct xset *
 	}
 	if (!set->used)
 		return 0;
-	if (inline_ok) {
+	if (!S_ISLNK(le32_get(image->mode)) && set->used <= PMFS2_INODE_TAIL) {
 		memset(image->tail, 0, sizeof(image->tail));
 		memcpy(image->tail, set->bytes, set->used);
 		image->inline_xattr_len = le16_of((uint16_t)set->used);
@@ -279,30 +304,67 @@ static int set_store(struct tx *tx, struct inode_edit *edit, const struct xset *
 	return block_store(tx, edit, set);
 }
 
+/* The record of name and value at `to`, which is zeroed. Returns its length. */
+static uint32_t rec_build(uint8_t *to, const struct xname *name, const struct zus_blob *value)
+{
+	struct pmfs2_xattr_rec head = { .prefix = name->prefix, .name_len = name->len, .value_len = le32_of(value->len) };
+	uint32_t len = (uint32_t)round_up_to(sizeof(head) + name->len + value->len, 8);
+
+	head.rec_words = le16_of((uint16_t)(len / 8));
+	memcpy(to, &head, sizeof(head));
+	memcpy(to + sizeof(head), name->str, name->len);
+	if (value->len)
+		memcpy(to + sizeof(head) + name->len, value->data, value->len);
+	return len;
+}
+
+/* The set without old (if at is not NULL) and with name and value (if value is not NULL), in memory of its own. */
+static int set_build(const struct xset *set, const struct xrec *old, const struct xname *name, const struct zus_blob *value,
+		     struct xset *out)
+{
+	uint64_t add = value ? round_up_to(sizeof(struct pmfs2_xattr_rec) + name->len + (uint64_t)value->len, 8) : 0;
+	uint32_t before = old->at ? (uint32_t)(old->at - set->bytes) : set->used, skip = old->at ? old->len : 0;
+	uint8_t *bytes;
+
+	if (value && value->len > ZUS_XATTR_SIZE_MAX)
+		return -E2BIG;
+	if (set->used - skip + add > SET_MAX)
+		return -ENOSPC;
+	bytes = calloc(1, set->used - skip + add + 8);
+	if (!bytes)
+		return -ENOMEM;
+	memcpy(bytes, set->bytes, before);
+	memcpy(bytes + before, set->bytes + before + skip, set->used - before - skip);
+	*out = (struct xset){ bytes, set->used - skip };
+	if (value)
+		out->used += rec_build(bytes + out->used, name, value);
+	return 0;
+}
+
 int xattr_change(struct tx *tx, struct inode_edit *edit, struct zus_name name, const struct zus_blob *value, uint32_t flags,
 		 int *io_fence)
 {
-	struct xset set;
+	struct xrec old = { 0 };
+	struct xset set, new;
 	struct xname xn;
-	uint32_t off = 0;
 	int r = name_split(name, &xn);
 
 	if (!r)
 		r = set_load(tx->fs, &edit->image, &set);
 	if (!r)
-		r = set_find(tx->fs, &set, &xn, &off);
+		r = set_find(tx->fs, &set, &xn, &old);
 	if (r < 0)
 		return r;
 	if (r && (flags & ZUS_XATTR_CREATE))
 		return -EEXIST;
 	if (!r && (!value || (flags & ZUS_XATTR_REPLACE)))
 		return -ENODATA;
+	if (!r)
+		old.at = NULL;
+	r = set_build(&set, &old, &xn, value, &new);
 	if (r)
-		set_remove(&set, off);
-	if (value) {
-		r = set_append(&set, &xn, value);
-		if (r)
-			return r;
-	}
-	return set_store(tx, edit, &set, io_fence);
+		return r;
+	r = set_store(tx, edit, &new, io_fence);
+	free((void *)(uintptr_t)new.bytes);
+	return r;
 }

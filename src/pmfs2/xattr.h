@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Extended attributes: all of an inode's together in its tail, or, where they do not fit there, in one block that is replaced whole.
- * Their sum is limited to one block (4064 bytes with heads): -ENOSPC beyond.
+ * Extended attributes: all of an inode's together in its tail, or, where they do not fit there, in one run of blocks that
+ * is replaced whole. A value may have 64 KiB; all of an inode's together 128 KiB (-ENOSPC beyond).
  */
 #ifndef PMFS2_XATTR_H
 #define PMFS2_XATTR_H

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * What every user-space transport needs above a plug-in: the rules of POSIX that are not the plug-in's business (plugin.h, rule 6)
- * and the moving of bytes.
+ * What every user-space transport needs above a plug-in: the rules of POSIX that are not the plug-in's business (plugin.h,
+ * rule 6) and the moving of bytes.
  *
  * New inodes: owner and setgid inheritance, umask, default ACLs, inherited flags. Changes of mode and ACL stay consistent with
  * each other, in one step of the plug-in. Data: loops of io_begin/io_end around copies from and to the device mapping.
@@ -31,7 +31,7 @@ struct zus_fs *vfs_fs(const struct vfs *vfs);
 /* True if name is fit for an entry: 1..255 bytes, no '/', no NUL, neither "." nor "..". */
 bool vfs_name_ok(struct zus_name name);
 
-/* --- names -------------------------------------------------------------------------------------------------------------------- */
+/* --- names ------------------------------------------------------------------------------------------------------------- */
 
 struct vfs_create {
 	uint64_t dir;
@@ -51,7 +51,7 @@ int vfs_link(struct vfs *vfs, uint64_t node, uint64_t dir, struct zus_name name,
 /* The whiteout's owner is ren->whiteout_uid/gid, the group inherited from a setgid directory. */
 int vfs_rename(struct vfs *vfs, const struct zus_rename *ren);
 
-/* --- attributes --------------------------------------------------------------------------------------------------------------- */
+/* --- attributes -------------------------------------------------------------------------------------------------------- */
 
 /* As the plug-in's setattr(); a change of mode changes the access ACL too. set->acl must be empty. */
 int vfs_setattr(struct vfs *vfs, uint64_t node, const struct zus_setattr *set, struct zus_attr *out_attr);
@@ -61,7 +61,7 @@ int vfs_setattr(struct vfs *vfs, uint64_t node, const struct zus_setattr *set, s
 int vfs_setxattr(struct vfs *vfs, uint64_t node, const struct zus_setxattr *set, uint32_t vfs_flags);
 int vfs_removexattr(struct vfs *vfs, uint64_t node, struct zus_name name);
 
-/* --- data --------------------------------------------------------------------------------------------------------------------- */
+/* --- data -------------------------------------------------------------------------------------------------------------- */
 
 /* Extents of one transfer: enough that 512 KiB of single blocks need one. */
 #define VFS_N_EXTENTS 128u
@@ -83,7 +83,10 @@ ssize_t vfs_write(struct vfs *vfs, const struct vfs_range *range, const void *bu
  */
 ssize_t vfs_copy_range(struct vfs *vfs, const struct vfs_range *src, uint64_t dst_node, uint64_t dst_off);
 
-/* Starts a read whose extents the caller uses in place: io->ext and ext_cap filled, extents verified. vfs_read_end() must follow. */
+/*
+ * Starts a read whose extents the caller uses in place; it fills io->ext and ext_cap. The extents are verified.
+ * vfs_read_end() must follow.
+ */
 int vfs_read_begin(struct vfs *vfs, const struct vfs_range *range, struct zus_io *io);
 int vfs_read_end(struct vfs *vfs, struct zus_io *io);
 

@@ -114,6 +114,9 @@ superblock_damage_is_said_and_the_copy_used()
 	refuses 4 'superblock  *superblock damaged (checksum)' "$PMFS2" info d.img
 	refuses 4 'copy in the last block is used' "$PMFS2" info d.img
 	shows 'target/of' "$PMFS2" dump d.img path /link
+	cp --sparse=always clean.img c.img
+	zero c.img $(((16384 - 1) * 4096 + 120)) 8
+	refuses 4 'superblock copy  *superblock damaged (checksum)' "$PMFS2" info c.img
 	zero d.img $(((16384 - 1) * 4096 + 120)) 8
 	refuses 1 'damaged' "$PMFS2" info d.img
 	truncate -s 8M foreign.img

@@ -244,7 +244,9 @@ static void xattr_inline_and_in_block_read_back(void)
 	struct rig rig = rig_new(16 * MIB, 0);
 	uint64_t f, before;
 	char big[3000], buf[4096];
+	static char huge[65536], huge_got[65536];
 
+	memset(huge, 'h', sizeof(huge));
 	f = rig_mknod(&rig, ROOT, "f", S_IFREG);
 	before = rig_free_blocks(&rig);
 	memset(big, 'b', sizeof(big));
@@ -255,13 +257,18 @@ static void xattr_inline_and_in_block_read_back(void)
 	CHECK_EQ(rig_free_blocks(&rig), before);
 	CHECK_EQ(set_xattr(&rig, f, "user.big", big, sizeof(big), 0), 0);
 	CHECK_EQ(rig_free_blocks(&rig), before - 1);
-	CHECK_EQ(set_xattr(&rig, f, "user.big2", big, sizeof(big), 0), -ENOSPC);
+	CHECK_EQ(set_xattr(&rig, f, "user.big2", huge, sizeof(huge), 0), 0);
+	CHECK_EQ(rig_free_blocks(&rig), before - 17);
+	CHECK_EQ(set_xattr(&rig, f, "user.big3", huge, sizeof(huge), 0), -ENOSPC);
 	rig_crash(&rig);
 	CHECK_EQ(rig.fs->ops->getxattr(rig.fs, f, rig_name("user.big"), buf, sizeof(buf)), 3000);
 	CHECK(!memcmp(buf, big, 3000));
 	CHECK_EQ(rig.fs->ops->getxattr(rig.fs, f, rig_name("user.small"), buf, sizeof(buf)), 2);
 	CHECK_EQ(rig.fs->ops->getxattr(rig.fs, f, rig_name("user.small"), buf, 1), -ERANGE);
-	CHECK_EQ(rig.fs->ops->listxattr(rig.fs, f, buf, sizeof(buf)), 20);
+	CHECK_EQ(rig.fs->ops->getxattr(rig.fs, f, rig_name("user.big2"), huge_got, sizeof(huge_got)), 65536);
+	CHECK(!memcmp(huge, huge_got, sizeof(huge)));
+	CHECK_EQ(rig.fs->ops->listxattr(rig.fs, f, buf, sizeof(buf)), 30);
+	CHECK_EQ(rig.fs->ops->removexattr(rig.fs, f, rig_name("user.big2")), 0);
 	CHECK_EQ(rig.fs->ops->removexattr(rig.fs, f, rig_name("user.big")), 0);
 	CHECK_EQ(rig.fs->ops->removexattr(rig.fs, f, rig_name("user.big")), -ENODATA);
 	CHECK_EQ(rig.fs->ops->getxattr(rig.fs, f, rig_name("user.small"), buf, sizeof(buf)), 2);

@@ -80,10 +80,9 @@ static const struct layout layouts[] = {
 	LAYOUT(pmfs2_dirent, FIELD(pmfs2_dirent, ino_type), FIELD(pmfs2_dirent, hash), FIELD(pmfs2_dirent, crc),
 	       FIELD(pmfs2_dirent, name)),
 	LAYOUT(pmfs2_xattr_block, FIELD(pmfs2_xattr_block, magic), FIELD(pmfs2_xattr_block, crc), FIELD(pmfs2_xattr_block, owner),
-	       FIELD(pmfs2_xattr_block, block), FIELD(pmfs2_xattr_block, used), FIELD(pmfs2_xattr_block, zero),
-	       FIELD(pmfs2_xattr_block, records)),
-	LAYOUT(pmfs2_xattr_rec, FIELD(pmfs2_xattr_rec, rec_len), FIELD(pmfs2_xattr_rec, prefix), FIELD(pmfs2_xattr_rec, name_len),
-	       FIELD(pmfs2_xattr_rec, value_len), FIELD(pmfs2_xattr_rec, zero)),
+	       FIELD(pmfs2_xattr_block, block), FIELD(pmfs2_xattr_block, used), FIELD(pmfs2_xattr_block, n_blocks)),
+	LAYOUT(pmfs2_xattr_rec, FIELD(pmfs2_xattr_rec, rec_words), FIELD(pmfs2_xattr_rec, prefix), FIELD(pmfs2_xattr_rec, name_len),
+	       FIELD(pmfs2_xattr_rec, value_len)),
 };
 
 static const struct {

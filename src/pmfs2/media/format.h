@@ -319,24 +319,25 @@ static_assert(sizeof(struct pmfs2_dirent) == 24, "media");
 
 /* --- xattrs ------------------------------------------------------------------------------------------------------------------ */
 
+#define PMFS2_XATTR_BLOCKS_MAX 32u
+
+/* Header of a contiguous run of n_blocks blocks; the xattr word of the inode points to the first. Records follow it. */
 struct pmfs2_xattr_block {
 	le32 magic;
-	le32 crc; /* of the whole block with this field 0 */
+	le32 crc; /* of the header with this field 0, and the records: 32 + used bytes */
 	le64 owner; /* inode number */
-	le64 block; /* own block number */
+	le64 block; /* own first block number */
 	le32 used; /* bytes of records behind this header */
-	le32 zero;
-	uint8_t records[4096 - 32];
+	le32 n_blocks; /* 1..PMFS2_XATTR_BLOCKS_MAX */
 };
-static_assert(sizeof(struct pmfs2_xattr_block) == 4096, "media");
+static_assert(sizeof(struct pmfs2_xattr_block) == 32, "media");
 
 /* Records lie one behind the other, 8-byte aligned and zero-padded; name without its prefix, then the value. */
 struct pmfs2_xattr_rec {
-	le16 rec_len; /* bytes, a multiple of 8 */
+	le16 rec_words; /* length of the whole record in 8-byte words */
 	uint8_t prefix; /* enum pmfs2_xattr_prefix */
 	uint8_t name_len;
-	le16 value_len;
-	le16 zero;
+	le32 value_len; /* bytes, at most 65536 */
 	/* name, value */
 };
 static_assert(sizeof(struct pmfs2_xattr_rec) == 8, "media");

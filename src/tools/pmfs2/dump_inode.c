@@ -66,7 +66,7 @@ static const char *prefix_name(uint8_t prefix)
 	}
 }
 
-/* bytes: a copy in DRAM. */
+/* bytes: on media, checked by their CRC, or a copy. */
 static void records_dump(struct image *img, uint64_t ino, const uint8_t *bytes, uint32_t used)
 {
 	struct pmfs2_xattr_rec rec;
@@ -78,10 +78,10 @@ static void records_dump(struct image *img, uint64_t ino, const uint8_t *bytes, 
 		len = 0;
 		if (used - pos >= sizeof(rec)) {
 			memcpy(&rec, bytes + pos, sizeof(rec));
-			len = le16_get(rec.rec_len);
+			len = le16_get(rec.rec_words) * 8u;
 		}
-		if (len < sizeof(rec) || len % 8 || len > used - pos ||
-		    sizeof(rec) + rec.name_len + le16_get(rec.value_len) > len) {
+		if (len < sizeof(rec) || len > used - pos || le32_get(rec.value_len) > len ||
+		    sizeof(rec) + rec.name_len + le32_get(rec.value_len) > len) {
 			image_damage(img, "inode %llu: xattr record at byte %u of %u", (unsigned long long)ino, pos, used);
 			return;
 		}
@@ -91,7 +91,7 @@ static void records_dump(struct image *img, uint64_t ino, const uint8_t *bytes, 
 				     rec.prefix);
 		printf("xattr %s", prefix ? prefix : "?");
 		text_print(stdout, (const char *)bytes + pos + sizeof(rec), rec.name_len);
-		printf(" (%u bytes)\n", le16_get(rec.value_len));
+		printf(" (%u bytes)\n", le32_get(rec.value_len));
 	}
 }
 
@@ -99,24 +99,29 @@ static void xattr_block_dump(struct image *img, uint64_t ino, uint64_t word)
 {
 	struct entry_pos pos = { .owner = ino };
 	struct pmfs2_xattr_block blk;
+	const uint8_t *at;
 	struct entry e;
-	uint32_t crc;
+	uint32_t crc, n, used;
 
 	if (!entry_unpack(&pos, word, &e) || e.kind != PMFS2_ENTRY_XATTR || !image_block_ok(img, e.block, 1)) {
 		image_damage(img, "inode %llu: xattr pointer 0x%016llx", (unsigned long long)ino, (unsigned long long)word);
 		return;
 	}
-	memcpy(&blk, image_block(img, e.block), sizeof(blk));
+	at = image_block(img, e.block);
+	memcpy(&blk, at, sizeof(blk));
 	crc = le32_get(blk.crc);
+	n = le32_get(blk.n_blocks);
+	used = le32_get(blk.used);
 	blk.crc = le32_of(0);
-	if (le32_get(blk.magic) != PMFS2_MAGIC_XATTR || crc != crc32c_of(&blk, sizeof(blk)) || le64_get(blk.owner) != ino ||
-	    le64_get(blk.block) != e.block || le32_get(blk.used) > sizeof(blk.records)) {
+	if (le32_get(blk.magic) != PMFS2_MAGIC_XATTR || le64_get(blk.owner) != ino || le64_get(blk.block) != e.block || !n ||
+	    n > PMFS2_XATTR_BLOCKS_MAX || !image_block_ok(img, e.block, n) || used > n * PMFS2_BLOCK_SIZE - sizeof(blk) ||
+	    crc != ~crc32c(crc32c(~0u, &blk, sizeof(blk)), at + sizeof(blk), used)) {
 		image_damage(img, "inode %llu: xattr block %llu: wrong magic, CRC, owner, number or length",
 			     (unsigned long long)ino, (unsigned long long)e.block);
 		return;
 	}
-	printf("xattr block %llu, %u bytes used\n", (unsigned long long)e.block, le32_get(blk.used));
-	records_dump(img, ino, blk.records, le32_get(blk.used));
+	printf("xattr block %llu (of %u), %u bytes used\n", (unsigned long long)e.block, n, used);
+	records_dump(img, ino, at + sizeof(blk), used);
 }
 
 static void tail_dump(struct image *img, const struct pmfs2_inode *in)

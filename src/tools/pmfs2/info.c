@@ -21,7 +21,8 @@ static const char *super_state(const struct pmem *pm, uint64_t block, struct pmf
 	return super_verify(out, pm->size >> PMFS2_BLOCK_SHIFT, &why) ? why : NULL;
 }
 
-static void supers_report(struct report *rep, const struct image *img)
+/* 0 or EXIT_DAMAGED. */
+static int supers_report(struct report *rep, const struct image *img)
 {
 	struct pmfs2_super main_sb, copy;
 	const char *bad_main = super_state(img->pm, 0, &main_sb), *bad_copy = super_state(img->pm, img->n_blocks - 1, &copy);
@@ -30,6 +31,7 @@ static void supers_report(struct report *rep, const struct image *img)
 	if (!bad_copy && !bad_main && memcmp(&main_sb, &copy, sizeof(copy)))
 		bad_copy = "differs from the first one";
 	report_str(rep, "superblock_copy", bad_copy ? bad_copy : "ok");
+	return bad_main || bad_copy ? EXIT_DAMAGED : EXIT_OK;
 }
 
 static void identity_report(struct report *rep, const struct image *img)
@@ -91,18 +93,16 @@ int command_info(const char *path, unsigned int flags, int json)
 {
 	struct report rep;
 	struct image img;
-	int rc = image_open(path, flags, &img);
+	int rc = image_open(path, flags, &img), damaged;
 
 	if (rc)
 		return rc;
 	report_begin(&rep, json);
 	identity_report(&rep, &img);
-	supers_report(&rep, &img);
+	damaged = supers_report(&rep, &img);
 	geometry_report(&rep, &img);
 	rc = state_report(&rep, &img);
 	report_end(&rep);
-	if (img.used_copy)
-		rc = EXIT_DAMAGED;
 	image_close(&img);
-	return rc;
+	return rc ? rc : damaged;
 }

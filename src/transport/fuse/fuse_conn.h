@@ -43,8 +43,8 @@ struct fuse_conn {
 };
 
 /*
- * One request. Operations write their answer to out, which may be the same memory as the request's names and data: first everything
- * that needs those, then the answer.
+ * One request. Operations write their answer to out, which may be the same memory as the request's names and data: first
+ * everything that needs those, then the answer.
  */
 struct fuse_task {
 	struct fuse_conn *conn;

@@ -2,8 +2,9 @@
 /*
  * Keeping a client and the thread that serves it on one core.
  *
- * When a server thread wakes its client, the scheduler looks for an idle core for it, and on a quiet machine finds one: the client
- * moves, another core has to be woken from its sleep, and a request takes three times as long (in virtual machines; less elsewhere).
+ * When a server thread wakes its client, the scheduler looks for an idle core for it, and on a quiet machine finds one: the
+ * client moves, another core has to be woken from its sleep, and a request takes three times as long (in virtual machines; less
+ * elsewhere).
  * A core that runs nothing but SCHED_IDLE threads counts as idle, so a server thread with that policy keeps its client. But when
  * others want the same core, such a thread starves. So each thread watches, and has that policy only while
  *  1. some core is free (fewer threads want to run than there are cores), and

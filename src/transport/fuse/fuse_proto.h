@@ -104,7 +104,7 @@ struct fusex_copy_file_range_out {
 /* SETXATTR with FUSE_SETXATTR_EXT (7.33). */
 #define FUSEX_SETXATTR_ACL_KILL_SGID (1u << 0)
 
-/* --- io_uring (7.42) ---------------------------------------------------------------------------------------------------------- */
+/* --- io_uring (7.42) --------------------------------------------------------------------------------------------------- */
 
 #define FUSEX_URING_CMD_REGISTER 1u
 #define FUSEX_URING_CMD_COMMIT_AND_FETCH 2u

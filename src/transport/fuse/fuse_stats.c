@@ -110,7 +110,8 @@ size_t fuse_stats_print(const struct fuse_stats *sum, char *buf, size_t cap)
 {
 	struct printer p = { .buf = buf, .cap = cap };
 
-	print_line(&p, "%-20s %12s %10s %16s %10s %10s %10s\n", "operation", "count", "errors", "bytes", "mean_us", "p50_us", "p99_us");
+	print_line(&p, "%-20s %12s %10s %16s %10s %10s %10s\n", "operation", "count", "errors", "bytes", "mean_us", "p50_us",
+		   "p99_us");
 	for (uint32_t i = 0; i < FUSE_STATS_N_OPS; i++) {
 		const struct fuse_op_stats *op = &sum->ops[i];
 

@@ -51,7 +51,7 @@ static const char *uring_missing_reason(void)
 	fclose(f);
 	if (c == 'N' || c == '0')
 		return "FUSE over io_uring is switched off: echo Y > /sys/module/fuse/parameters/enable_uring before mounting "
-		       "(or mount with -o uring=enable)";
+		       "(or mount with -o uring)";
 	return "the kernel does not offer FUSE over io_uring for this mount";
 }
 
