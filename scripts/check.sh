@@ -153,8 +153,9 @@ unit_tests()
 
 check_builds()
 {
-	step "build gcc" 600 build_dir "$BUILD" gcc || return 1
-	step "build clang" 600 build_dir "$BUILD-clang" clang
+	export -f build_dir
+	step "build gcc" 600 bash -c 'build_dir "$@"' build_dir "$BUILD" gcc || return 1
+	step "build clang" 600 bash -c 'build_dir "$@"' build_dir "$BUILD-clang" clang
 	return 0
 }
 
@@ -208,7 +209,7 @@ check_asan()
 {
 	wanted asan || return 0
 	export ASAN_OPTIONS=detect_leaks=1:abort_on_error=0 UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1
-	step "asan build" 900 build_dir "$BUILD-asan" gcc -Db_sanitize=address,undefined -Ddebug_checks=true -Dbuildtype=debugoptimized ||
+	step "asan build" 900 bash -c 'build_dir "$@"' build_dir "$BUILD-asan" gcc -Db_sanitize=address,undefined -Ddebug_checks=true -Dbuildtype=debugoptimized ||
 		return 0
 	unit_tests asan "$BUILD-asan"
 	unset ASAN_OPTIONS UBSAN_OPTIONS
@@ -221,7 +222,7 @@ check_tsan()
 
 	wanted tsan || return 0
 	export TSAN_OPTIONS=halt_on_error=0:exitcode=66:second_deadlock_stack=1
-	step "tsan build" 900 build_dir "$BUILD-tsan" gcc -Db_sanitize=thread -Dbuildtype=debugoptimized || return 0
+	step "tsan build" 900 bash -c 'build_dir "$@"' build_dir "$BUILD-tsan" gcc -Db_sanitize=thread -Dbuildtype=debugoptimized || return 0
 	export BUILD=$build-tsan
 	root_suite "tsan server pmfs2 cache=none" 120 setarch -R $ON_MOUNT pmfs2 1G cache=none "$model" -t 20 @ /dev/shm
 	root_suite "tsan server pmfs2 dev" 120 setarch -R $ON_MOUNT pmfs2 1G cache=none,channel=dev "$model" -t 15 @ /dev/shm

@@ -160,9 +160,9 @@ struct zus_extent {
 /*
  * One transfer between io_begin() and io_end(). The caller fills node, off, len, flags, ext, ext_cap; io_begin() fills the rest.
  * The extents lie one behind the other from off on; their lengths add up to mapped, which may be less than len (end of file on
- * reads; more extents than ext_cap): the caller goes on with a new transfer where this one ended. The structure must not move between
- * begin and end: the plug-in may have linked priv into a list. A thread has at most one transfer open, and calls nothing else of the
- * plug-in but dev_write until it has ended.
+ * reads; more extents than ext_cap): the caller goes on with a new transfer where this one ended. The structure must not move
+ * between begin and end: the plug-in may have linked priv into a list. A thread has at most one transfer open, and calls nothing
+ * else of the plug-in but dev_write until it has ended.
  */
 struct zus_io {
 	uint64_t node;

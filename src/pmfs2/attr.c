@@ -30,7 +30,8 @@ int attr_get(struct fs *fs, uint64_t node, struct zus_attr *out)
 /* What immutable and append-only forbid; the flags themselves can always be changed. */
 static int set_allowed(const struct inode *ip, const struct zus_setattr *set)
 {
-	const uint32_t owner = ZUS_SET_MODE | ZUS_SET_UID | ZUS_SET_GID | ZUS_SET_SIZE | ZUS_SET_ATIME | ZUS_SET_MTIME | ZUS_SET_ACL;
+	const uint32_t owner = ZUS_SET_MODE | ZUS_SET_UID | ZUS_SET_GID | ZUS_SET_SIZE | ZUS_SET_ATIME | ZUS_SET_MTIME |
+			       ZUS_SET_ACL;
 	uint32_t flags = le32_get(ip->media->flags);
 
 	if ((flags & ZUS_FL_IMMUTABLE) && (set->valid & (owner | ZUS_SET_ATIME_NOW | ZUS_SET_MTIME_NOW)))

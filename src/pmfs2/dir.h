@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Directories on media: a trie of buckets over the keyed hash of the name (format.h). Lookup, insert and remove cost the same at any
- * size; readdir goes in hash order, so a position (the hash) stays valid whatever comes and goes.
+ * Directories on media: a trie of buckets over the keyed hash of the name (format.h). Lookup, insert and remove cost the same at
+ * any size; readdir goes in hash order, so a position (the hash) stays valid whatever comes and goes.
  *
  * "." and ".." are not stored. The caller holds dir->lock (shared for reading, exclusive for changing) and dir->meta for functions
  * that take an inode_edit of the directory.

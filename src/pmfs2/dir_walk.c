@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* The trie of a directory: from the root word down to the bucket of a hash. Words and headers are checked where they are reached. */
+/* The trie of a directory: from the root word down to the bucket of a hash. Words and headers are checked when reached. */
 #include "pmfs2/dir_walk.h"
 
 int dir_bucket_corrupt(const struct dir_view *view, uint64_t block, const char *what)

@@ -87,7 +87,8 @@ static int super_open(struct fs *fs)
 		return err;
 	}
 	if (used_copy)
-		fs_log(fs, LOG_LEVEL_WARNING, "superblock in block 0 is damaged, its copy is used; repair it with fsck.pmfs2");
+		fs_log(fs, LOG_LEVEL_WARNING,
+		       "superblock in block 0 is damaged, its copy in the last block is used (pmfs2 info shows both)");
 	if (le64_get(sb->ro_compat) & ~PMFS2_RO_COMPAT_KNOWN) {
 		fs_log(fs, LOG_LEVEL_NOTICE, "uses features that this version can only read: mounted read-only");
 		atomic_fetch_or(&fs->mount_flags, ZUS_MOUNT_RDONLY);
@@ -132,14 +133,16 @@ static int parts_new(struct fs *fs, const struct journal_state *st)
 static void zus_fill(struct fs *fs)
 {
 	const uint8_t *u = fs->sb->uuid;
+	size_t at = 0;
 
 	fs->zus.base = fs->pm->base;
 	fs->zus.size = fs->pm->size;
 	fs->zus.max_file_size = PMFS2_FILE_SIZE_MAX;
 	fs->zus.time_gran_ns = 1;
 	fs->zus.flags = atomic_load(&fs->mount_flags);
-	snprintf(fs->zus.uuid, sizeof(fs->zus.uuid), "%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-%02x%02x%02x%02x%02x%02x", u[0], u[1],
-		 u[2], u[3], u[4], u[5], u[6], u[7], u[8], u[9], u[10], u[11], u[12], u[13], u[14], u[15]);
+	for (int i = 0; i < 16; i++)
+		at += (size_t)snprintf(fs->zus.uuid + at, sizeof(fs->zus.uuid) - at, "%s%02x",
+				       i == 4 || i == 6 || i == 8 || i == 10 ? "-" : "", u[i]);
 	snprintf(fs->zus.notice, sizeof(fs->zus.notice), "%s", pmem_notice(fs->pm));
 }
 

@@ -131,7 +131,8 @@ void intents_free(struct intents *in)
 
 /*
  * Under mu.
- * Order: the new block is written and fenced, then one record chains it. If cut: a free block with garbage, or an empty one chained.
+ * Order: the new block is written and fenced, then one record chains it.
+ * If cut: a free block with garbage, or an empty one chained.
  */
 static int chain_grow(struct fs *fs)
 {

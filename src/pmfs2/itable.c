@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The inode table. Threads allocate from chunks of their own (slots), which they keep locked from itable_take to itable_put, so that
- * the bitmap on media alone says what is free.
+ * The inode table. Threads allocate from chunks of their own (slots), which they keep locked from itable_take to itable_put, so
+ * that the bitmap on media alone says what is free.
  *
  * Locks: slot mutexes (LOCK_RANK_ITABLE, order = slot + 1), then grow (highest order), which protects the assignment of chunks to
  * slots, the search for room and growth. Lookups take none: tree words are only ever added, each by one aligned store.

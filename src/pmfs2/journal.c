@@ -14,7 +14,7 @@
  *  5. Freed metadata blocks rest in limbo until the checkpoint, so that replay never writes into a block that was given to data.
  *
  * Locks: one mutex for each ring; a checkpoint takes all, in rising order.
- * Self-validating records instead of a second fence: the idea of WOLVES (see doc/design.md), with a bounded log in place of its scan.
+ * Self-validating records instead of a second fence: the idea of WOLVES, with a bounded log in place of its scan at mount.
  */
 #include "pmfs2/journal.h"
 

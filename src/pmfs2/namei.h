@@ -46,7 +46,7 @@ int inode_free(struct fs *fs, struct inode *ip);
 void meta_lock_all(struct inode *const *ips, int n);
 void meta_unlock_all(struct inode *const *ips, int n);
 
-/* Allocates a number, fills an image from new (mode, owner, ACLs, symlink target) and logs it with its bit. Ends with itable_put. */
+/* Fills the image of the inode that slot reserved, from new (mode, owner, ACLs, symlink target). Logs blocks, not the image. */
 struct ino_slot;
 int inode_create(struct tx *tx, const struct zus_new *new, uint64_t parent, struct ino_slot *slot, struct pmfs2_inode *image);
 

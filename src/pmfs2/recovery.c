@@ -39,7 +39,7 @@ static int horizon_find(struct fs *fs, struct pmfs2_horizon *out)
 	int ok1 = horizon_valid(&fs->state->horizon[1], &h[1]);
 
 	if (!ok0 && !ok1)
-		return fs_corrupt(fs, "state block: no valid horizon slot; run fsck.pmfs2");
+		return fs_corrupt(fs, "state block: no valid horizon slot");
 	if (ok0 && ok1)
 		*out = le64_get(h[0].written) > le64_get(h[1].written) ? h[0] : h[1];
 	else
@@ -110,7 +110,7 @@ static int found_cmp(const void *a, const void *b)
 	return (fa->seq > fb->seq) - (fa->seq < fb->seq);
 }
 
-/* Where records may store: the inode table's root words, intent blocks, bitmaps, the data area. Never the superblocks or journal. */
+/* Where records may store: the inode table's root words, intents, bitmaps, data area. Never the superblocks or the journal. */
 static int target_ok(const struct fs *fs, uint64_t off, uint64_t len)
 {
 	uint64_t intents = le64_get(fs->sb->intent_block) << PMFS2_BLOCK_SHIFT;

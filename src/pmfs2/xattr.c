@@ -236,7 +236,7 @@ int xattr_free_all(struct tx *tx, struct inode_edit *edit)
 	return 0;
 }
 
-/* One contiguous run of exactly n blocks, near to nothing in particular. A short run goes back, and the search goes on behind it. */
+/* One contiguous run of exactly n blocks. A run that is too short goes back, and the search goes on behind it. */
 static int run_exact(struct fs *fs, uint32_t n, struct run *out)
 {
 	uint64_t goal = 0;

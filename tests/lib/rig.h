@@ -113,10 +113,12 @@ static inline int64_t rig_write(struct rig *rig, uint64_t node, uint64_t off, co
 
 	while (total < len) {
 		struct zus_extent ext[16];
-		struct zus_io io = { .node = node, .off = off + total, .len = len - total, .flags = ZUS_IO_WRITE, .ext = ext, .ext_cap = 16 };
+		struct zus_io io = { .node = node, .off = off + total, .len = len - total, .flags = ZUS_IO_WRITE, .ext = ext };
 		uint64_t done = 0;
-		int err = rig->fs->ops->io_begin(rig->fs, &io);
+		int err;
 
+		io.ext_cap = 16;
+		err = rig->fs->ops->io_begin(rig->fs, &io);
 		if (err)
 			return total ? (int64_t)total : err;
 		for (uint32_t i = 0; i < io.n_ext; i++) {

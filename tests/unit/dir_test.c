@@ -158,7 +158,8 @@ static void dir_random_changes_match_the_reference(void)
 {
 	static const struct {
 		uint32_t steps, grow;
-	} phases[] = { { 100, 7 }, { 1000, 7 }, { 2000, 1 }, { 50000, 8 }, { 100000, 4 }, { 300000, 8 }, { 200000, 1 }, { 50000, 6 } };
+	} phases[] = { { 100, 7 },    { 1000, 7 },   { 2000, 1 },   { 50000, 8 },
+		       { 100000, 4 }, { 300000, 8 }, { 200000, 1 }, { 50000, 6 } };
 	uint8_t *present = calloc(1, NAMES);
 	uint64_t seed = tap_seed(), count = 0;
 	struct rig r;

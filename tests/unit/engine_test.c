@@ -363,7 +363,7 @@ static void freed_metadata_block_reused_for_data_is_not_replayed_over(void)
 	char name[24];
 	uint64_t d, f;
 
-	/* Directories' buckets are written by records, freed, and the device is then filled with data: none of it may be changed by replay. */
+	/* Buckets are written by records, freed, and the device is then filled with data, which replay must not change. */
 	d = rig_mknod(&rig, ROOT, "d", S_IFDIR | 0755);
 	f = rig_mknod(&rig, ROOT, "data", S_IFREG);
 	for (int i = 0; i < 400; i++) {

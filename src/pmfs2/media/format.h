@@ -146,7 +146,7 @@ static_assert(sizeof(struct pmfs2_state) == 4096, "media");
 enum pmfs2_entry_kind {
 	PMFS2_ENTRY_NODE = 1, /* 512 entries one level down */
 	PMFS2_ENTRY_DATA = 2, /* one block of data */
-	PMFS2_ENTRY_HUGE = 3, /* 512 blocks, 2 MiB aligned; stands in a level 2 node, or is the root with height 1 */
+	PMFS2_ENTRY_HUGE = 3, /* 512 blocks, 2 MiB aligned; stands in a level 2 node */
 	PMFS2_ENTRY_BUCKET = 4, /* directory bucket */
 	PMFS2_ENTRY_CHUNK = 5, /* inode chunk */
 	PMFS2_ENTRY_XATTR = 6, /* xattr block */

@@ -109,26 +109,40 @@ void fuse_dev_free(struct fuse_dev *dev)
 	free(dev);
 }
 
-/* Completes iov[0] with the header and sends. An answer that nobody waits for any more gives its references back. */
-static int send_answer(struct fuse_task *task, int error, struct iovec *iov, int n_iov)
+/* One message. 0, or a negative errno: -ENOENT if nobody waits for it any more. */
+static int write_answer(const struct fuse_dev *dev, struct fuse_out_header *header, struct iovec *iov, int n_iov)
 {
-	const struct dev_task *dt = container_of(task, struct dev_task, task);
-	struct fuse_out_header header = { .error = error, .unique = task->req.unique };
-	size_t len = sizeof(header);
+	size_t len = sizeof(*header);
 	ssize_t n;
 
 	for (int i = 1; i < n_iov; i++)
 		len += iov[i].iov_len;
-	header.len = (uint32_t)len;
-	iov[0].iov_base = &header;
-	iov[0].iov_len = sizeof(header);
+	header->len = (uint32_t)len;
+	iov[0].iov_base = header;
+	iov[0].iov_len = sizeof(*header);
 	do
-		n = writev(dt->dev->fd, iov, n_iov);
+		n = writev(dev->fd, iov, n_iov);
 	while (n < 0 && errno == EINTR);
-	if (n >= 0)
-		return 0;
+	return n < 0 ? -errno : 0;
+}
+
+/*
+ * Completes iov[0] with the header and sends. An answer that is not delivered gives its references back; where its bytes could not
+ * be read (poisoned media), an error goes instead.
+ */
+static void send_answer(struct fuse_task *task, int error, struct iovec *iov, int n_iov)
+{
+	const struct dev_task *dt = container_of(task, struct dev_task, task);
+	struct fuse_out_header header = { .error = error, .unique = task->req.unique };
+	int err = write_answer(dt->dev, &header, iov, n_iov);
+
+	if (!err)
+		return;
 	fuse_task_undeliver(task);
-	return -errno;
+	if (err == -EFAULT || err == -EINVAL || err == -EIO) {
+		header.error = -EIO;
+		write_answer(dt->dev, &header, iov, 1);
+	}
 }
 
 static int send_gather(struct fuse_task *task, struct iovec *iov, int n_iov)

@@ -5,7 +5,7 @@
 #include <pthread.h>
 #include <sys/stat.h>
 
-#include "../../tests/lib/tap.h"
+#include "lib/tap.h"
 #include "base/util.h"
 #include "zus/plugin.h"
 
