@@ -13,7 +13,7 @@
  *  4. Operations that return a struct zus_attr for a node under "+1 ref" take one reference on it for the caller. forget() gives
  *     references back. An inode without links is freed when its last reference is given back; until then it works as before.
  *  5. Names are not NUL-terminated. The server checks them: 1..255 bytes, no '/', no NUL, neither "." nor "..". lookup() alone
- *     may be given "." and ".." (for NFS-like resumption).
+ *     may be given "." (of any inode: how a file handle finds back to it) and "..".
  *  6. Permissions, sticky bits, ACL inheritance, umask, setgid inheritance are the server's (or the kernel's) work; the plug-in
  *     stores what it is told. The plug-in enforces ZUS_FL_IMMUTABLE and ZUS_FL_APPEND (-EPERM), and read-only mounts (-EROFS).
  *  7. An operation that changed something is durable when it returns, unless the plug-in says ZUS_PLUGIN_VOLATILE.

@@ -51,14 +51,19 @@ int memfs_lookup(struct zus_fs *zus, uint64_t dir_node, struct zus_name name, st
 {
 	struct memfs *fs = memfs_of(zus);
 	struct mem_inode *dir, *inode;
-	int err = mem_inode_get_dir(fs, dir_node, &dir);
+	int err;
 
+	if (name.len == 1 && name.str[0] == '.') {
+		/* Of any kind: how a file handle finds back to its inode. */
+		err = mem_inode_get(fs, dir_node, &inode);
+		if (!err)
+			give_out(inode, out_attr);
+		return err;
+	}
+	err = mem_inode_get_dir(fs, dir_node, &dir);
 	if (err)
 		return err;
-	if (name.len == 1 && name.str[0] == '.') {
-		inode = dir;
-		mem_inode_ref(inode);
-	} else if (name.len == 2 && name.str[0] == '.' && name.str[1] == '.') {
+	if (name.len == 2 && name.str[0] == '.' && name.str[1] == '.') {
 		err = lookup_parent(fs, dir, &inode);
 	} else {
 		err = lookup_entry(dir, name, &inode);

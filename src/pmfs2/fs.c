@@ -198,6 +198,10 @@ void fs_close(struct fs *fs)
 {
 	struct pmem *pm = fs->pm;
 
+	/* What the kernel has not forgotten by now it never will: orphans go. */
+	refs_clear(fs->refs);
+	if (!pm->rdonly && !atomic_load(&fs->damaged))
+		(void)intents_finish(fs);
 	journal_close(fs);
 	(void)pmem_sync(pm);
 	parts_free(fs);

@@ -23,6 +23,7 @@ struct intents;
 
 struct fs {
 	struct zus_fs zus; /* first member: what the server sees */
+	struct zus_ops ops; /* zus.ops: those that this device needs */
 	struct pmem *pm;
 	const struct zus_host *host;
 	const struct pmfs2_super *sb; /* on media, verified at mount */

@@ -53,7 +53,23 @@ void dir_put_locked(struct fs *fs, struct inode *dir)
 	inode_put(fs, dir);
 }
 
-/* Attributes of inode number ino with a reference for the caller. The directory that names it is locked. */
+/* Attributes with a reference for the caller. */
+static int node_attr(struct fs *fs, struct inode *ip, struct zus_attr *out)
+{
+	int err = 0;
+
+	mutex_lock(&ip->meta);
+	if (ip->dead)
+		err = -ESTALE;
+	else
+		err = refs_get(fs->refs, inode_node(ip));
+	if (!err)
+		inode_attr(ip, out);
+	mutex_unlock(&ip->meta);
+	return err;
+}
+
+/* The same of inode number ino. The directory that names it is locked. */
 static int child_attr(struct fs *fs, uint64_t ino, struct zus_attr *out)
 {
 	struct inode *ip;
@@ -63,12 +79,7 @@ static int child_attr(struct fs *fs, uint64_t ino, struct zus_attr *out)
 		return fs_corrupt(fs, "a directory names inode %llu, which is free", (unsigned long long)ino);
 	if (err)
 		return err;
-	err = refs_get(fs->refs, inode_node(ip));
-	if (!err) {
-		mutex_lock(&ip->meta);
-		inode_attr(ip, out);
-		mutex_unlock(&ip->meta);
-	}
+	err = node_attr(fs, ip, out);
 	inode_put(fs, ip);
 	return err;
 }
@@ -81,14 +92,18 @@ int namei_lookup(struct fs *fs, uint64_t dir_node, struct zus_name name, struct 
 
 	if (err)
 		return err;
+	if (name.len == 1 && name.str[0] == '.') {
+		/* Of any kind: how a file handle finds back to its inode. */
+		err = node_attr(fs, dir, out);
+		inode_put(fs, dir);
+		return err;
+	}
 	if (!inode_is_dir(dir)) {
 		inode_put(fs, dir);
 		return -ENOTDIR;
 	}
 	rwlock_read(&dir->lock);
-	if (name.len == 1 && name.str[0] == '.')
-		err = child_attr(fs, dir->ino, out);
-	else if (name.len == 2 && !memcmp(name.str, "..", 2))
+	if (name.len == 2 && !memcmp(name.str, "..", 2))
 		err = child_attr(fs, le64_get(dir->media->parent_or_rdev), out);
 	else if (!(err = dir_lookup(fs, dir, name, &found)))
 		err = child_attr(fs, found.ino, out);

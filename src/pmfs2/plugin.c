@@ -240,7 +240,13 @@ int pmfs2_mount_pmem(struct pmem *pm, const struct zus_host *host, uint32_t flag
 
 	if (err)
 		return err;
-	fs->zus.ops = &ops;
+	fs->ops = ops;
+	/* Where a fence makes everything durable there is nothing to sync: the kernel learns it once and asks no more. */
+	if (!pmem_notice(pm)[0]) {
+		fs->ops.sync = NULL;
+		fs->ops.fsync = NULL;
+	}
+	fs->zus.ops = &fs->ops;
 	*out_fs = &fs->zus;
 	return 0;
 }

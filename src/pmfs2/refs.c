@@ -148,6 +148,19 @@ int refs_put(struct refs *refs, uint64_t node, uint64_t n)
 	return last;
 }
 
+void refs_clear(struct refs *refs)
+{
+	for (uint32_t i = 0; i < SHARDS; i++) {
+		struct ref_shard *sh = &refs->shards[i];
+
+		mutex_lock(&sh->mu);
+		free(sh->table);
+		sh->table = NULL;
+		sh->size = sh->used = 0;
+		mutex_unlock(&sh->mu);
+	}
+}
+
 uint64_t refs_count(struct refs *refs, uint64_t node)
 {
 	struct ref_shard *sh = shard_of(refs, node);

@@ -11,6 +11,8 @@ void refs_free(struct refs *refs);
 int refs_get(struct refs *refs, uint64_t node);
 /* n fewer (never below 0). 1 if none are left now, 0 otherwise. */
 int refs_put(struct refs *refs, uint64_t node, uint64_t n);
+/* Forgets all counts: the outside world is gone. */
+void refs_clear(struct refs *refs);
 uint64_t refs_count(struct refs *refs, uint64_t node);
 
 #endif

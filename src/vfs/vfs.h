@@ -59,6 +59,11 @@ int vfs_setattr(struct vfs *vfs, uint64_t node, const struct zus_setattr *set, s
 #define VFS_XATTR_KILL_SGID 1u /* an access ACL clears S_ISGID: the caller is not in the file's group */
 /* As the plug-in's setxattr(); ACLs are checked and change the mode. set->set_mode is ignored. */
 int vfs_setxattr(struct vfs *vfs, uint64_t node, const struct zus_setxattr *set, uint32_t vfs_flags);
+/*
+ * As the plug-in's listxattr(). hide_trusted: without the names in "trusted.", which only privileged callers may see; the size that
+ * cap 0 asks for then is an upper bound.
+ */
+int vfs_listxattr(struct vfs *vfs, uint64_t node, char *buf, size_t cap, bool hide_trusted);
 int vfs_removexattr(struct vfs *vfs, uint64_t node, struct zus_name name);
 
 /* --- data -------------------------------------------------------------------------------------------------------------- */

@@ -155,6 +155,37 @@ free_copy:
 	return err;
 }
 
+/* The namespaces that Linux knows; all else is refused, whatever the plug-in would take. */
+static bool namespace_known(struct zus_name name)
+{
+	static const struct zus_name spaces[] = { { "user.", 5 }, { "trusted.", 8 }, { "security.", 9 } };
+
+	for (size_t i = 0; i < sizeof(spaces) / sizeof(spaces[0]); i++)
+		if (name.len > spaces[i].len && !memcmp(name.str, spaces[i].str, spaces[i].len))
+			return true;
+	return name_is_acl(name);
+}
+
+int vfs_listxattr(struct vfs *vfs, uint64_t node, char *buf, size_t cap, bool hide_trusted)
+{
+	int len = vfs->fs->ops->listxattr(vfs->fs, node, buf, cap), kept = 0;
+
+	if (len <= 0 || !cap || !hide_trusted)
+		return len;
+	for (int at = 0; at < len;) {
+		int n = (int)strnlen(buf + at, (size_t)(len - at)) + 1;
+
+		if (n > len - at)
+			return -EUCLEAN;
+		if (strncmp(buf + at, "trusted.", 8) != 0) {
+			memmove(buf + kept, buf + at, (size_t)n);
+			kept += n;
+		}
+		at += n;
+	}
+	return kept;
+}
+
 int vfs_setxattr(struct vfs *vfs, uint64_t node, const struct zus_setxattr *set, uint32_t vfs_flags)
 {
 	struct zus_setxattr plain = *set;
@@ -165,6 +196,8 @@ int vfs_setxattr(struct vfs *vfs, uint64_t node, const struct zus_setxattr *set,
 		return -ERANGE;
 	if (set->value.len > ZUS_XATTR_SIZE_MAX)
 		return -E2BIG;
+	if (!namespace_known(set->name))
+		return -EOPNOTSUPP;
 	if (name_is_acl(set->name))
 		return set_acl(vfs, node, set, vfs_flags);
 	plain.set_mode = 0;

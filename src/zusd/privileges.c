@@ -17,7 +17,7 @@
 
 static const uint64_t caps_kept = CAP_BIT(CAP_SYS_ADMIN) | CAP_BIT(CAP_DAC_OVERRIDE) | CAP_BIT(CAP_DAC_READ_SEARCH) |
 				  CAP_BIT(CAP_SYS_RAWIO) | CAP_BIT(CAP_IPC_LOCK) | CAP_BIT(CAP_SYS_RESOURCE) |
-				  CAP_BIT(CAP_SYS_PTRACE);
+				  CAP_BIT(CAP_SYS_PTRACE) | CAP_BIT(CAP_SYS_NICE);
 
 static int caps_reduce(void)
 {

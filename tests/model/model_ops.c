@@ -167,8 +167,7 @@ static void op_chmod(struct model *m)
 static void op_chown(struct model *m)
 {
 	uid_t uid = model_rand(m, 3) ? (uid_t)model_rand(m, 4) * 1000 : (uid_t)-1;
-	/* Not -1 twice: the kernel's FUSE then sends nothing, where other file systems clear the suid bit. */
-	gid_t gid = uid == (uid_t)-1 || model_rand(m, 3) ? (gid_t)model_rand(m, 4) * 1000 : (gid_t)-1;
+	gid_t gid = model_rand(m, 3) ? (gid_t)model_rand(m, 4) * 1000 : (gid_t)-1;
 	struct path p;
 	long result[2];
 	int err[2];

@@ -75,6 +75,9 @@ int fuse_op_setattr(struct fuse_task *task)
 		return -EINVAL;
 	if ((set.valid & ZUS_SET_MTIME) && in->mtimensec >= NSEC_PER_SEC)
 		return -EINVAL;
+	/* Nothing named: chown(2) with -1 twice, which still clears suid and sgid. */
+	if (!set.valid)
+		set.valid = ZUS_SET_KILL_PRIV;
 	err = vfs_setattr(task->conn->vfs, task->req.node, &set, &attr);
 	return err ? err : answer_attr(task, &attr);
 }

@@ -72,7 +72,8 @@ int fuse_op_listxattr(struct fuse_task *task)
 	if (!fs->ops->listxattr)
 		return -ENOSYS;
 	return answer_size_or_value(task, asked,
-				    fs->ops->listxattr(fs, task->req.node, asked ? (char *)task->out : NULL, asked));
+				    vfs_listxattr(task->conn->vfs, task->req.node, asked ? (char *)task->out : NULL, asked,
+						  task->req.uid != 0));
 }
 
 int fuse_op_removexattr(struct fuse_task *task)
