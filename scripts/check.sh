@@ -189,20 +189,17 @@ check_apps()
 	root_suite "apps kill9" 200 tests/apps/kill9.sh
 }
 
-# Scripts that mount for themselves: of the server, of the tools.
+# Scripts that mount for themselves. (Those of tests/tools need no mount: meson runs them with the unit tests.)
 check_server()
 {
-	local kind script n
+	local script n=0
 
-	for kind in server tools; do
-		n=0
-		for script in "tests/$kind"/*.sh; do
-			[ -x "$script" ] || continue
-			n=$((n + 1))
-			root_suite "$kind $(basename "$script" .sh)" 240 "$script"
-		done
-		[ $n -gt 0 ] || step "$kind: there are tests in tests/$kind" 5 false
+	for script in tests/server/*.sh; do
+		[ -x "$script" ] || continue
+		n=$((n + 1))
+		root_suite "server $(basename "$script" .sh)" 240 "$script"
 	done
+	[ $n -gt 0 ] || step "server: there are tests in tests/server" 5 false
 }
 
 check_asan()

@@ -39,7 +39,7 @@ static void flush_lines_generic(const void *first, size_t n_lines)
 
 static void fence_generic(void)
 {
-	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+	__sync_synchronize();
 }
 
 static const struct pmem_isa isa_generic = {

@@ -214,6 +214,8 @@ static int group_take(struct group *grp, uint64_t number, const struct want *w, 
 			if (best.n < w->n)
 				run_search(grp, 0, grp->rotor, w->n, &best);
 		}
+		if (w->flags & ALLOC_EXACT && best.n < w->n)
+			return 0;
 		if (best.n)
 			grp->rotor = (uint32_t)((best.block + best.n) % PMFS2_GROUP_BLOCKS);
 	}
@@ -259,7 +261,7 @@ int alloc_run(struct fs *fs, uint64_t goal, uint64_t want, uint32_t flags, struc
 {
 	struct alloc *al = fs->alloc;
 	_Atomic uint64_t *pref = &al->pref[thread_id() % PREF_SLOTS];
-	int64_t keep = flags & ALLOC_RESERVE ? 0 : (int64_t)al->reserve, avail;
+	int64_t keep = flags & ALLOC_RESERVE ? 0 : (int64_t)al->reserve, avail, least;
 	uint64_t start;
 	struct want w = { .goal = goal, .flags = flags };
 	int err;
@@ -268,12 +270,13 @@ int alloc_run(struct fs *fs, uint64_t goal, uint64_t want, uint32_t flags, struc
 		want = PMFS2_HUGE_BLOCKS;
 	else if (flags & ALLOC_CHUNK)
 		want = PMFS2_CHUNK_BLOCKS;
+	least = flags & (ALLOC_HUGE | ALLOC_CHUNK | ALLOC_EXACT) ? (int64_t)want : 1;
 	avail = atomic_load_explicit(&al->free, memory_order_relaxed) - keep;
-	if (avail < (flags & (ALLOC_HUGE | ALLOC_CHUNK) ? (int64_t)want : 1) && journal_has_limbo(fs)) {
+	if (avail < least && journal_has_limbo(fs)) {
 		journal_checkpoint(fs);
 		avail = atomic_load_explicit(&al->free, memory_order_relaxed) - keep;
 	}
-	if (avail < (flags & (ALLOC_HUGE | ALLOC_CHUNK) ? (int64_t)want : 1))
+	if (avail < least)
 		return -ENOSPC;
 	w.n = (uint32_t)u64_min(u64_min(want, (uint64_t)avail), PMFS2_GROUP_BLOCKS);
 	start = goal && goal < fs->n_blocks ? goal / PMFS2_GROUP_BLOCKS : atomic_load_explicit(pref, memory_order_relaxed);

@@ -12,13 +12,14 @@
 #define ALLOC_HUGE 1u /* exactly 512 blocks, 512-aligned, or -ENOSPC */
 #define ALLOC_RESERVE 2u /* may use the last blocks kept for operations that free space */
 #define ALLOC_CHUNK 4u /* exactly PMFS2_CHUNK_BLOCKS, aligned to it */
+#define ALLOC_EXACT 8u /* exactly want blocks (at most PMFS2_GROUP_BLOCKS), or -ENOSPC */
 
 /* free_blocks: as recovered. */
 int alloc_new(struct fs *fs, uint64_t free_blocks, struct alloc **out);
 void alloc_free(struct alloc *al);
 
 /*
- * Reserves up to want contiguous blocks (at least 1; exact with ALLOC_HUGE and ALLOC_CHUNK), near goal if it is not 0 (best: the
+ * Reserves up to want contiguous blocks (at least 1; exact with ALLOC_HUGE, ALLOC_CHUNK, ALLOC_EXACT), near goal if it is not 0 (best: the
  * run begins at goal). -ENOSPC. Volatile until a transaction uses the run; alloc_cancel gives it back unused.
  */
 int alloc_run(struct fs *fs, uint64_t goal, uint64_t want, uint32_t flags, struct run *out_run);

@@ -236,24 +236,6 @@ int xattr_free_all(struct tx *tx, struct inode_edit *edit)
 	return 0;
 }
 
-/* One contiguous run of exactly n blocks. A run that is too short goes back, and the search goes on behind it. */
-static int run_exact(struct fs *fs, uint32_t n, struct run *out)
-{
-	uint64_t goal = 0;
-
-	for (int tries = 0; tries < 16; tries++) {
-		int err = alloc_run(fs, goal, n, 0, out);
-
-		if (err)
-			return err;
-		if (out->n == n)
-			return 0;
-		goal = out->block + out->n;
-		alloc_cancel(fs, *out);
-	}
-	return -ENOSPC;
-}
-
 /* Writes the set to a fresh run of blocks and points image at it. */
 static int block_store(struct tx *tx, struct inode_edit *edit, const struct xset *set)
 {
@@ -266,7 +248,7 @@ static int block_store(struct tx *tx, struct inode_edit *edit, const struct xset
 	struct fs *fs = tx->fs;
 	struct run run;
 	uint32_t n = (uint32_t)((sizeof(head) + set->used + PMFS2_BLOCK_SIZE - 1) / PMFS2_BLOCK_SIZE);
-	int err = run_exact(fs, n, &run);
+	int err = alloc_run(fs, 0, n, ALLOC_EXACT, &run);
 
 	if (err)
 		return err;

@@ -138,7 +138,8 @@ mount_new()
 	pmfs2)
 		"$MKFS" --size "$size" "$image" >"$WORK/mkfs.log" 2>&1 || { cat "$WORK/mkfs.log" >&2; return 1; }
 		mount_pmfs2_type pmfs2 "$label" "$image" "$opts" ;;
-	memfs | nullfs) mount_pmfs2_type "$kind" "$label" none "$opts" ;;
+	memfs) mount_pmfs2_type "$kind" "$label" none "size=$size${opts:+,$opts}" ;;
+	nullfs) mount_pmfs2_type "$kind" "$label" none "$opts" ;;
 	*) echo "unknown kind of file system '$kind'" >&2; return 1 ;;
 	esac
 }

@@ -9,7 +9,7 @@
  *	/link		symlink of 9 bytes;  /long: one of 300
  *	/attr		a file with xattrs in the inode;  /attrs: in a block
  *	/dev		character device 5:1
- *	/orphan		unlinked while referenced: an intent
+ *	/orphan		unlinked while referenced: an intent after a crash; gone after a clean end
  */
 #include <errno.h>
 #include <stdio.h>
