@@ -218,7 +218,8 @@ check_tsan()
 	local model=$BUILD/tests/model/model build=$BUILD
 
 	wanted tsan || return 0
-	export TSAN_OPTIONS=halt_on_error=0:exitcode=66:second_deadlock_stack=1
+	# No deadlock detector: directories are locked parents first, and a rename turns parents into children. Ranks are checked by debug builds.
+	export TSAN_OPTIONS=halt_on_error=0:exitcode=66:detect_deadlocks=0
 	step "tsan build" 900 bash -c 'build_dir "$@"' build_dir "$BUILD-tsan" gcc -Db_sanitize=thread -Dbuildtype=debugoptimized || return 0
 	export BUILD=$build-tsan
 	root_suite "tsan server pmfs2 cache=none" 120 setarch -R $ON_MOUNT pmfs2 1G cache=none "$model" -t 20 @ /dev/shm
