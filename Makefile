@@ -40,8 +40,8 @@ bench: deps all
 bench-fences: all
 	$(BUILD)/bench/fences
 
-bench-scale: all
-	$(BUILD)/bench/scale
+bench-scale: deps all
+	BUILD=$(abspath $(BUILD)) bench/scale.sh
 
 clean:
 	rm -rf $(BUILD) $(BUILD)-clang $(BUILD)-asan $(BUILD)-tsan

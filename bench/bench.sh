@@ -72,13 +72,14 @@ bench_mounts()
 		done
 		return
 	fi
-	bench_try_mount auto mount_new pmfs2 auto "$SIZE" cache=auto
 	if ! uring_enable 2>"$WORK/uring.err"; then
 		for label in none memfs nullfs; do
 			MOUNT_ERROR[$label]=$(head -1 "$WORK/uring.err")
 		done
+		bench_try_mount auto mount_new pmfs2 auto "$SIZE" cache=auto
 		return
 	fi
+	bench_try_mount auto mount_new pmfs2 auto "$SIZE" cache=auto
 	bench_try_mount none mount_new pmfs2 none "$SIZE" $uring
 	bench_try_mount memfs mount_new memfs memfs "$SIZE" $uring
 	bench_try_mount nullfs mount_new nullfs nullfs "$SIZE" $uring

@@ -19,8 +19,8 @@ int alloc_new(struct fs *fs, uint64_t free_blocks, struct alloc **out);
 void alloc_free(struct alloc *al);
 
 /*
- * Reserves up to want contiguous blocks (at least 1; exact with ALLOC_HUGE, ALLOC_CHUNK, ALLOC_EXACT), near goal if it is not 0 (best: the
- * run begins at goal). -ENOSPC. Volatile until a transaction uses the run; alloc_cancel gives it back unused.
+ * Reserves up to want contiguous blocks (at least 1; exact with ALLOC_HUGE, ALLOC_CHUNK, ALLOC_EXACT), near goal if it is not 0
+ * (best: the run begins at goal). -ENOSPC. Volatile until a transaction uses the run; alloc_cancel gives it back unused.
  */
 int alloc_run(struct fs *fs, uint64_t goal, uint64_t want, uint32_t flags, struct run *out_run);
 void alloc_cancel(struct fs *fs, struct run run);

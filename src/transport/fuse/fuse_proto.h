@@ -18,7 +18,7 @@
 /* INIT flags, all 64 bits (flags2 holds the upper half). */
 #define FUSEX_CREATE_SUPP_GROUP (1ull << 34)
 #define FUSEX_DIRECT_IO_ALLOW_MMAP (1ull << 36) /* 7.39 */
-#define FUSEX_ALLOW_IDMAP (1ull << 40) /* 7.41; not used: requests other than creating ones then carry no uid, which listxattr needs */
+#define FUSEX_ALLOW_IDMAP (1ull << 40) /* 7.41; not used: most requests then carry no uid, which listxattr needs */
 #define FUSEX_OVER_IO_URING (1ull << 41) /* 7.42 */
 
 /* Operations. */
