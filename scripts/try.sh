@@ -50,6 +50,10 @@ mkdir "$dir"
 MOUNTED+=("$dir")
 
 say "format and mount"
+# The fast channel, where the kernel has it; switched back at the end.
+if uring_enable 2>/dev/null && [ -n "$URING_WAS" ]; then
+	echo "(switched on for this run: $FUSE_URING_PARAM)"
+fi
 export PATH=$BUILD/src/tools/mkfs:$BUILD/src/tools/mount:$PATH
 server_start
 show "mkfs.pmfs2 --size 1G $image"
