@@ -21,6 +21,7 @@
 #define GROUP_WORDS (PMFS2_GROUP_BLOCKS / 64)
 #define GROUP_UNKNOWN UINT32_MAX
 #define PREF_SLOTS 64u
+#define CHECKPOINT_TRIES 8
 
 struct group {
 	struct mutex mu; /* LOCK_RANK_GROUP */
@@ -272,7 +273,8 @@ int alloc_run(struct fs *fs, uint64_t goal, uint64_t want, uint32_t flags, struc
 		want = PMFS2_CHUNK_BLOCKS;
 	least = flags & (ALLOC_HUGE | ALLOC_CHUNK | ALLOC_EXACT) ? (int64_t)want : 1;
 	avail = atomic_load_explicit(&al->free, memory_order_relaxed) - keep;
-	if (avail < least && journal_has_limbo(fs)) {
+	/* Another thread may have taken limbo out and be about to release it: a few times, then. */
+	for (int tries = 0; avail < least && tries < CHECKPOINT_TRIES && journal_has_limbo(fs); tries++) {
 		journal_checkpoint(fs);
 		avail = atomic_load_explicit(&al->free, memory_order_relaxed) - keep;
 	}

@@ -154,7 +154,7 @@ static int allocate(struct fs *fs, struct inode *ip, uint32_t mode, uint64_t off
 	if (mode & FALLOC_FL_KEEP_SIZE || end <= size)
 		return attrs_commit(fs, ip, 0, stored);
 	map = map_of(ip);
-	res = file_zero_tail(fs, &map, size);
+	res = file_zero_bytes(fs, &map, size, end);
 	return res < 0 ? res : attrs_commit(fs, ip, end, stored | res);
 }
 

@@ -279,7 +279,7 @@ static int begin_new(struct fs *fs, struct transfer *t, struct zus_io *io, uint6
 		goto free_window;
 	size = le64_load(&t->ip->media->size);
 	map = map_of(t->ip);
-	err = io->off > size ? file_zero_tail(fs, &map, size) : 0;
+	err = io->off > size ? file_zero_bytes(fs, &map, size, io->off) : 0;
 	if (err >= 0)
 		return 0;
 	map_window_cancel(fs, t->win);

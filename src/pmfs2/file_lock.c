@@ -35,7 +35,7 @@ int file_settle(struct fs *fs, struct inode *ip)
 	return file_shift_resume(fs, ip, (uint32_t)slot);
 }
 
-int file_lock(struct fs *fs, struct inode *ip, int exclusive)
+static int lock_once(struct fs *fs, struct inode *ip, int exclusive)
 {
 	enum pmfs2_intent_kind kind;
 	int err;
@@ -62,8 +62,16 @@ int file_lock(struct fs *fs, struct inode *ip, int exclusive)
 	if (!err && exclusive)
 		return 0;
 	rwlock_unlock(&ip->lock);
-	if (err)
-		return err;
-	rwlock_read(&ip->lock);
-	return 0;
+	/* Unlocked in between: everything is looked at again. */
+	return err ? err : -EAGAIN;
+}
+
+int file_lock(struct fs *fs, struct inode *ip, int exclusive)
+{
+	int err;
+
+	do
+		err = lock_once(fs, ip, exclusive);
+	while (err == -EAGAIN);
+	return err;
 }

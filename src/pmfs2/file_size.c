@@ -178,7 +178,7 @@ static int grow(struct fs *fs, struct inode_edit *edit, uint64_t size)
 {
 	struct map map = map_of_edit(edit);
 	struct tx tx;
-	int stored = file_zero_tail(fs, &map, le64_get(edit->image.size));
+	int stored = file_zero_bytes(fs, &map, le64_get(edit->image.size), size);
 
 	if (stored < 0)
 		return stored;

@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 
 #include "base/crc32c.h"
+#include "pmfs2/intent.h"
 #include "pmfs2/itable.h"
 
 #define SHARDS 64u
@@ -139,6 +140,8 @@ static int inode_load(struct fs *fs, struct shard *sh, uint64_t ino, struct inod
 
 	if (!err)
 		err = image_verify(fs, media, ino);
+	if (!err && le32_get(media->intent) && !intent_belongs(fs, le32_get(media->intent) - 1, ino))
+		err = fs_corrupt(fs, "inode %llu: its intent is another inode's or none", (unsigned long long)ino);
 	if (err)
 		return err;
 	ip = calloc(1, sizeof(*ip));
@@ -169,7 +172,7 @@ static int cache_get(struct fs *fs, uint64_t ino, int64_t gen24, struct inode **
 	for (ip = *bucket_of(sh, ino); ip && ip->ino != ino; ip = ip->hash_next)
 		;
 	if (ip && ip->dead) {
-		if (gen24 == (int64_t)(ip->generation & 0xffffff)) {
+		if (gen24 == (int64_t)(ip->generation & 0xffffff) || le32_get(ip->media->generation) == ip->generation) {
 			mutex_unlock(&sh->mu);
 			return -ESTALE;
 		}
@@ -215,7 +218,7 @@ void inode_put(struct fs *fs, struct inode *ip)
 		mutex_unlock(&sh->mu);
 		return;
 	}
-	if (ip->dead) {
+	if (ip->dead || !ip->hashed) {
 		if (ip->hashed)
 			unhash(sh, ip);
 		victim = ip;
@@ -257,6 +260,15 @@ void inode_edit_log(struct tx *tx, struct inode_edit *edit)
 {
 	inode_image_seal(&edit->image);
 	tx_put_diff(tx, edit->ip->media, &edit->image, sizeof(edit->image));
+}
+
+void inode_image_log(struct tx *tx, const struct pmfs2_inode *media, const struct pmfs2_inode *image)
+{
+	const uint32_t at = offsetof(struct pmfs2_inode, mode);
+
+	tx_put_diff(tx, media, image, at);
+	tx_put_diff(tx, (const uint8_t *)media + at + 8, (const uint8_t *)image + at + 8, (uint32_t)sizeof(*image) - at - 8);
+	tx_put_words(tx, (const uint8_t *)media + at, (const uint8_t *)image + at, 1);
 }
 
 void inode_edit_touch(struct inode_edit *edit, int mtime, int ctime)

@@ -71,6 +71,7 @@ void inode_edit_touch(struct inode_edit *edit, int mtime, int ctime);
 
 /* The image of a new inode: everything but mode, owner, size and tree. For create; sealed by inode_image_seal. */
 void inode_image_init(struct pmfs2_inode *image, uint64_t ino, uint32_t generation);
+void inode_image_log(struct tx *tx, const struct pmfs2_inode *media, const struct pmfs2_inode *image);
 void inode_image_seal(struct pmfs2_inode *image);
 
 /* Attributes for the server. The caller holds meta, or lives with single words of different age. */

@@ -206,12 +206,16 @@ int inode_free(struct fs *fs, struct inode *ip)
 void namei_forget(struct fs *fs, uint64_t node, uint64_t n_refs)
 {
 	struct inode *ip;
+	int gone;
 
 	if (!refs_put(fs->refs, node, n_refs))
 		return;
 	if (fs_check_writable(fs) || inode_get(fs, node, &ip))
 		return;
-	if (!le32_get(ip->media->nlink))
+	mutex_lock(&ip->meta);
+	gone = !ip->dead && !le32_get(ip->media->nlink);
+	mutex_unlock(&ip->meta);
+	if (gone)
 		(void)inode_free(fs, ip);
 	inode_put(fs, ip);
 }

@@ -20,7 +20,7 @@
 struct intents {
 	struct mutex mu; /* LOCK_RANK_INTENT */
 	uint64_t *blocks; /* block numbers of the chain; room for BLOCKS_MAX, so that readers need no lock */
-	uint32_t n_blocks;
+	_Atomic uint32_t n_blocks; /* read without mu by intent_belongs */
 	uint32_t *free; /* stack of free slot numbers */
 	uint32_t n_free, cap_free;
 };
@@ -77,7 +77,8 @@ static void list_add(struct fs *fs, struct intents *in, uint64_t block)
 {
 	uint32_t first = in->n_blocks * PMFS2_INTENTS_PER_BLOCK;
 
-	in->blocks[in->n_blocks++] = block;
+	in->blocks[first / PMFS2_INTENTS_PER_BLOCK] = block;
+	atomic_fetch_add_explicit(&in->n_blocks, 1, memory_order_release);
 	for (uint32_t i = PMFS2_INTENTS_PER_BLOCK; i-- > 0;)
 		if (!le64_load(&block_at(fs, block)->slots[i].ino_kind))
 			in->free[in->n_free++] = first + i;
@@ -197,6 +198,13 @@ void intent_log_clear(struct tx *tx, struct inode_edit *edit, uint32_t slot)
 {
 	tx_put(tx, &slot_at(tx->fs, slot)->ino_kind, 0);
 	edit->image.intent = le32_of(0);
+}
+
+int intent_belongs(struct fs *fs, uint32_t slot, uint64_t ino)
+{
+	if (slot >= atomic_load_explicit(&fs->intents->n_blocks, memory_order_acquire) * PMFS2_INTENTS_PER_BLOCK)
+		return 0;
+	return (le64_load(&slot_at(fs, slot)->ino_kind) & INO_MASK) == ino;
 }
 
 void intent_read(struct fs *fs, uint32_t slot, enum pmfs2_intent_kind *out_kind, uint64_t *out_ino, uint64_t out_arg[3])

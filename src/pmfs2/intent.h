@@ -17,6 +17,8 @@ void intent_unreserve(struct fs *fs, uint32_t slot);
 void intent_log_set(struct tx *tx, struct inode_edit *edit, uint32_t slot, enum pmfs2_intent_kind kind, const uint64_t arg[3]);
 /* Logs that the slot is free and the image has no intent. After the commit: intent_unreserve. */
 void intent_log_clear(struct tx *tx, struct inode_edit *edit, uint32_t slot);
+/* True if slot exists and belongs to inode number ino. No locks: for checking what an image on media claims. */
+int intent_belongs(struct fs *fs, uint32_t slot, uint64_t ino);
 /* Contents on media. */
 void intent_read(struct fs *fs, uint32_t slot, enum pmfs2_intent_kind *out_kind, uint64_t *out_ino, uint64_t out_arg[3]);
 

@@ -48,7 +48,7 @@ struct journal {
 	uint32_t n_rings;
 	uint32_t crc_seed;
 	_Atomic uint64_t next_seq;
-	_Atomic int has_limbo;
+	_Atomic int64_t limbo_runs; /* in all limbos, and taken out but not released yet */
 	_Atomic int64_t used_inodes;
 	/* as of the horizon; under all rings' locks */
 	uint64_t free_blocks;
@@ -128,7 +128,7 @@ int journal_commit(struct fs *fs, struct tx *tx)
 		if (tx->runs[i].kind != TX_RUN_FREE_META)
 			continue;
 		limbo_add(&ring->limbo, (struct run){ tx->runs[i].block, tx->runs[i].n });
-		atomic_store_explicit(&j->has_limbo, 1, memory_order_relaxed);
+		atomic_fetch_add_explicit(&j->limbo_runs, 1, memory_order_relaxed);
 	}
 	mutex_unlock(&ring->mu);
 	if (tx->d_inodes)
@@ -157,6 +157,7 @@ static void limbo_release(struct fs *fs, struct limbo *lb)
 {
 	for (uint32_t i = 0; i < lb->n; i++)
 		alloc_release(fs, lb->runs[i]);
+	atomic_fetch_sub_explicit(&fs->journal->limbo_runs, lb->n, memory_order_relaxed);
 	free(lb->runs);
 }
 
@@ -190,8 +191,6 @@ void journal_checkpoint(struct fs *fs)
 		}
 	}
 	horizon_write(fs, j, atomic_load_explicit(&j->next_seq, memory_order_relaxed));
-	if (taken)
-		atomic_store_explicit(&j->has_limbo, 0, memory_order_relaxed);
 	for (uint32_t i = j->n_rings; i-- > 0;)
 		mutex_unlock(&j->rings[i].mu);
 	for (uint32_t i = 0; taken && i < j->n_rings; i++)
@@ -201,7 +200,7 @@ void journal_checkpoint(struct fs *fs)
 
 int journal_has_limbo(const struct fs *fs)
 {
-	return atomic_load_explicit(&fs->journal->has_limbo, memory_order_relaxed);
+	return atomic_load_explicit(&fs->journal->limbo_runs, memory_order_relaxed) > 0;
 }
 
 uint64_t journal_used_inodes(const struct fs *fs)

@@ -84,6 +84,19 @@ static int child_attr(struct fs *fs, uint64_t ino, struct zus_attr *out)
 	return err;
 }
 
+/* The parent can go at any time where dir has no links, or is being moved: that is no damage. */
+static int parent_attr(struct fs *fs, struct inode *dir, struct zus_attr *out)
+{
+	struct inode *ip;
+	int err = le32_get(dir->media->nlink) ? inode_get_ino(fs, le64_load(&dir->media->parent_or_rdev), &ip) : -ENOENT;
+
+	if (err)
+		return err;
+	err = inode_is_dir(ip) ? node_attr(fs, ip, out) : -ESTALE;
+	inode_put(fs, ip);
+	return err;
+}
+
 int namei_lookup(struct fs *fs, uint64_t dir_node, struct zus_name name, struct zus_attr *out)
 {
 	struct dir_entry found;
@@ -104,7 +117,7 @@ int namei_lookup(struct fs *fs, uint64_t dir_node, struct zus_name name, struct 
 	}
 	rwlock_read(&dir->lock);
 	if (name.len == 2 && !memcmp(name.str, "..", 2))
-		err = child_attr(fs, le64_get(dir->media->parent_or_rdev), out);
+		err = parent_attr(fs, dir, out);
 	else if (!(err = dir_lookup(fs, dir, name, &found)))
 		err = child_attr(fs, found.ino, out);
 	rwlock_unlock(&dir->lock);
@@ -134,7 +147,7 @@ static int create_commit(struct fs *fs, struct inode *dir, struct zus_name name,
 			edit.image.nlink = le32_of(le32_get(edit.image.nlink) + 1);
 		inode_edit_log(&tx, &edit);
 		inode_image_seal(&image);
-		tx_put_diff(&tx, slot.media, &image, sizeof(image));
+		inode_image_log(&tx, slot.media, &image);
 		itable_log_use(&tx, &slot);
 		inode_image_attr(&image, out);
 		err = refs_get(fs->refs, out->node);
@@ -199,7 +212,7 @@ int namei_tmpfile(struct fs *fs, uint64_t dir_node, const struct zus_new *new, s
 		intent_log_set(&tx, &edit, intent, PMFS2_INTENT_ORPHAN, no_arg);
 		edit.image.nlink = le32_of(0);
 		inode_image_seal(&edit.image);
-		tx_put_diff(&tx, slot.media, &edit.image, sizeof(edit.image));
+		inode_image_log(&tx, slot.media, &edit.image);
 		itable_log_use(&tx, &slot);
 		inode_image_attr(&edit.image, out);
 		err = refs_get(fs->refs, out->node);

@@ -112,6 +112,8 @@ static int victim_check(const struct move *mv)
 		return -EISDIR;
 	if (mv->victim == mv->from)
 		return -ENOTEMPTY;
+	if (!le32_get(mv->victim->media->nlink))
+		return fs_corrupt(mv->fs, "inode %llu: named, but without links", (unsigned long long)mv->victim->ino);
 	if (le32_get(mv->to->media->flags) & ZUS_FL_APPEND)
 		return -EPERM;
 	return 0;
@@ -124,6 +126,11 @@ static int loop_check(const struct move *mv)
 
 	if (mv->from == mv->to)
 		return 0;
+	if (mv->victim && inode_is_dir(mv->victim) && !(mv->ren->flags & ZUS_RENAME_EXCHANGE)) {
+		r = is_ancestor(mv->fs, mv->victim->ino, mv->from->ino);
+		if (r)
+			return r < 0 ? r : -ENOTEMPTY;
+	}
 	if (inode_is_dir(mv->moved)) {
 		r = is_ancestor(mv->fs, mv->moved->ino, mv->to->ino);
 		if (r)
@@ -240,7 +247,7 @@ static int old_name_log(struct tx *tx, struct move *mv, struct edits *ed, struct
 		return err;
 	dir_replace(tx, ed->from, &mv->old_entry, mv->ren->old_name, slot->ino, DT_CHR);
 	inode_image_seal(&image);
-	tx_put_diff(tx, slot->media, &image, sizeof(image));
+	inode_image_log(tx, slot->media, &image);
 	itable_log_use(tx, slot);
 	return 0;
 }

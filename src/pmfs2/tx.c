@@ -136,6 +136,8 @@ static void run_note(struct tx *tx, struct run run, enum tx_run_kind kind)
 {
 	if (tx->n_runs == TX_RUNS_MAX || run.n > UINT32_MAX) {
 		tx->err = tx->err ? tx->err : -E2BIG;
+		if (kind == TX_RUN_USE)
+			alloc_cancel(tx->fs, run);
 		return;
 	}
 	tx->runs[tx->n_runs++] = (struct tx_run){ .block = run.block, .n = (uint32_t)run.n, .kind = kind };

@@ -84,7 +84,7 @@ int super_verify(const struct pmfs2_super *sb, uint64_t dev_blocks, const char *
 
 int super_read(const void *base, uint64_t dev_bytes, struct pmfs2_super *out, int *out_used_copy, const char **out_why)
 {
-	uint64_t dev_blocks = dev_bytes >> PMFS2_BLOCK_SHIFT;
+	uint64_t dev_blocks = dev_bytes >> PMFS2_BLOCK_SHIFT, hint;
 	const char *ignored;
 	int err;
 
@@ -97,9 +97,18 @@ int super_read(const void *base, uint64_t dev_bytes, struct pmfs2_super *out, in
 	err = super_verify(out, dev_blocks, out_why);
 	if (!err || err == -EOPNOTSUPP || err == -ENOSPC)
 		return err;
-	memcpy(out, (const char *)base + ((dev_blocks - 1) << PMFS2_BLOCK_SHIFT), sizeof(*out));
-	if (super_verify(out, dev_blocks, &ignored))
-		return err;
-	*out_used_copy = 1;
-	return 0;
+	/* Where the copy is: the last block of the device, or, if that is larger, what the damaged one says. */
+	hint = le64_get(out->n_blocks);
+	for (int i = 0; i < 2; i++) {
+		uint64_t at = i ? hint - 1 : dev_blocks - 1;
+
+		if (at >= dev_blocks)
+			continue;
+		memcpy(out, (const char *)base + (at << PMFS2_BLOCK_SHIFT), sizeof(*out));
+		if (super_verify(out, dev_blocks, &ignored) || le64_get(out->n_blocks) != at + 1)
+			continue;
+		*out_used_copy = 1;
+		return 0;
+	}
+	return err;
 }
