@@ -90,6 +90,8 @@ void mem_inode_accessed(struct memfs *fs, struct mem_inode *inode)
 
 void mem_inode_kill_priv_locked(struct mem_inode *inode)
 {
+	if (inode->type == S_IFDIR)
+		return;
 	inode->perm &= ~(uint32_t)S_ISUID;
 	if (inode->perm & S_IXGRP)
 		inode->perm &= ~(uint32_t)S_ISGID;

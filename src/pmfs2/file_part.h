@@ -19,8 +19,6 @@ int file_settle(struct fs *fs, struct inode *ip);
  * Zeroes those of the bytes [from, to) that stand in written blocks and are not zero. 1: stored (no fence), 0: nothing, -EUCLEAN.
  */
 int file_zero_bytes(struct fs *fs, const struct map *map, uint64_t from, uint64_t to);
-/* The rest of the block that the end of file stands in. Same results. */
-int file_zero_tail(struct fs *fs, const struct map *map, uint64_t size);
 /* Takes back extents given out for [off, off + len). */
 void file_take_back(struct fs *fs, struct inode *ip, uint64_t off, uint64_t len);
 /* Clears suid, and sgid where the group may execute. 1 if something changes. */

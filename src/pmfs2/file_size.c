@@ -3,10 +3,9 @@
  * The size of a file.
  *
  * Invariants:
- *  1. What stands on media behind the end of file, in its last block, is anything; whoever moves the end zeroes it first,
- *     durably.
+ *  1. What stands in written blocks behind the end of file is anything (a huge leaf may reach far beyond it); whoever moves the
+ *     end zeroes it first, durably.
  *  2. Zeros found there, under the exclusive lock, are durable: whoever stores some fences before dropping the lock.
- *  3. Blocks behind the last one are unwritten or zero.
  */
 #include <string.h>
 
@@ -37,11 +36,6 @@ int file_zero_bytes(struct fs *fs, const struct map *map, uint64_t from, uint64_
 		from = stop;
 	}
 	return stored;
-}
-
-int file_zero_tail(struct fs *fs, const struct map *map, uint64_t size)
-{
-	return file_zero_bytes(fs, map, size, round_up_to(size, PMFS2_BLOCK_SIZE));
 }
 
 void file_take_back(struct fs *fs, struct inode *ip, uint64_t off, uint64_t len)
