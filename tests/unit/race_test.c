@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Interleavings and leftovers that once went wrong: stale handles, removed parents, hostile intents, bytes behind the end of file. */
+/* Interleavings and leftovers that once went wrong: stale handles, removed parents, hostile intents, bytes behind the end. */
 #include "lib/rig.h"
 
 #include <pthread.h>
