@@ -122,10 +122,15 @@ static int image_crc_ok(const struct pmfs2_inode *image)
 	return crc == le32_get(image->crc);
 }
 
-/* Under the shard's lock, with nobody holding the inode: its image is at rest. */
+/*
+ * Under the shard's lock, with nobody holding the inode: its image is at rest, or a new one is just being stored; then the word with
+ * the mode comes last (inode_image_log), and is looked at first.
+ */
 static int image_verify(struct fs *fs, const struct pmfs2_inode *media, uint64_t ino)
 {
-	if (!le32_get(media->magic) || !le32_get(media->mode))
+	uint64_t mode_word = le64_load((const le64 *)(const void *)&media->mode);
+
+	if (!(uint32_t)mode_word)
 		return -ESTALE;
 	if (le32_get(media->magic) != PMFS2_MAGIC_INODE || le64_get(media->ino) != ino || !image_crc_ok(media))
 		return fs_corrupt(fs, "inode %llu: damaged", (unsigned long long)ino);

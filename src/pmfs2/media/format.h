@@ -197,6 +197,7 @@ struct pmfs2_inode {
 	le32 zero;
 	uint8_t tail[PMFS2_INODE_TAIL];
 };
+static_assert(offsetof(struct pmfs2_inode, mode) % 8 == 0, "stored as one word with nlink");
 static_assert(offsetof(struct pmfs2_inode, size) == 40, "media");
 static_assert(offsetof(struct pmfs2_inode, root) == 56, "media");
 static_assert(offsetof(struct pmfs2_inode, mtime) == 64, "media");
