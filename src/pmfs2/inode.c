@@ -123,8 +123,8 @@ static int image_crc_ok(const struct pmfs2_inode *image)
 }
 
 /*
- * Under the shard's lock, with nobody holding the inode: its image is at rest, or a new one is just being stored; then the word with
- * the mode comes last (inode_image_log), and is looked at first.
+ * Under the shard's lock, with nobody holding the inode: its image is at rest, or a new one is just being stored; then the word
+ * with the mode comes last (inode_image_log), and is looked at first.
  */
 static int image_verify(struct fs *fs, const struct pmfs2_inode *media, uint64_t ino)
 {
