@@ -129,6 +129,8 @@ int vfs_create(struct vfs *vfs, const struct vfs_create *args, struct zus_attr *
 		new.gid = info.gid;
 		if (S_ISDIR(new.mode))
 			new.mode |= S_ISGID;
+		else if ((new.mode & (S_ISGID | S_IXGRP)) == (S_ISGID | S_IXGRP) && args->uid && args->gid != info.gid)
+			new.mode &= ~(uint32_t)S_ISGID; /* a group's program made by one who need not be in it */
 	}
 	if (!S_ISLNK(args->mode)) {
 		if (info.bits & DIR_HAS_ACL)

@@ -130,6 +130,9 @@ ssize_t vfs_write(struct vfs *vfs, const struct vfs_range *range, const void *bu
 
 	if (!range_ok(range))
 		return -EFBIG;
+	/* Before the bytes: they must never stand there with a capability that was given to others. */
+	if (range->len && (range->flags & ZUS_IO_KILL_PRIV))
+		vfs_drop_capability(vfs, range->node);
 	while (done < range->len) {
 		err = io_begin_checked(vfs, &io, range, done, ZUS_IO_WRITE);
 		if (!err && !io.mapped) {
@@ -144,8 +147,6 @@ ssize_t vfs_write(struct vfs *vfs, const struct vfs_range *range, const void *bu
 			break;
 		done += io.mapped;
 	}
-	if (done && (range->flags & ZUS_IO_KILL_PRIV))
-		vfs_drop_capability(vfs, range->node);
 	return done ? (ssize_t)done : err;
 }
 

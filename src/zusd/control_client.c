@@ -128,6 +128,8 @@ static int server_spawn(const char *socket_path, const char *zusd_path, int clea
 	if (pid < 0)
 		return -errno;
 	if (!pid) {
+		/* Nothing of the caller's but its standard streams stays open in a server that outlives it. */
+		close_range(3, ~0u, 0);
 		execve(zusd_path, argv, clean_env ? env : environ);
 		fprintf(stderr, "cannot run the server %s: %s; install zusd, or start it by hand\n", zusd_path, strerror(errno));
 		_exit(127);

@@ -51,7 +51,8 @@ int control_socket_make_dir(const char *path)
 	*slash = '\0';
 	if (mkdir(dir, 0700) && errno != EEXIST)
 		return -errno;
-	if (stat(dir, &st))
+	/* Not through a link: below /tmp somebody else may have made it. */
+	if (lstat(dir, &st))
 		return -errno;
 	if (!S_ISDIR(st.st_mode))
 		return -ENOTDIR;

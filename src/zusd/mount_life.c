@@ -318,7 +318,7 @@ static void mount_unmount_all(struct server_mount *m)
 	while (entry && n-- && !fuse_mount_find_devno(m->devno, entry)) {
 		err = fuse_mount_unmount(entry->dir, 0);
 		if (err)
-			err = fuse_mount_unmount(entry->dir, FUSE_UNMOUNT_LAZY | FUSE_UNMOUNT_ABORT);
+			err = fuse_mount_unmount(entry->dir, FUSE_UNMOUNT_LAZY);
 		if (err)
 			log_warning("cannot unmount %s: %s", entry->dir, strerror(-err));
 	}

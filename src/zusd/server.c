@@ -22,7 +22,7 @@
 #include "base/log.h"
 #include "zusd/mount_life.h"
 
-#define LOCK_WAIT_MS 5000u
+#define LOCK_WAIT_MS 20000u
 
 static int signals_block(int *out_fd)
 {

@@ -17,7 +17,7 @@
 
 #define OPTION_MAX 1024u /* bytes of one option */
 #define MAX_WRITE_MIN 4096u
-#define MAX_WRITE_MAX (64u << 20)
+#define MAX_WRITE_MAX (16u << 20)
 #ifndef MS_NOSYMFOLLOW
 #define MS_NOSYMFOLLOW 256
 #endif
@@ -170,7 +170,7 @@ static const struct {
 } value_options[] = {
 	{ "cache", parse_cache, "auto or none" },
 	{ "channel", parse_channel, "auto, uring or dev" },
-	{ "max_write", parse_max_write, "bytes, a multiple of 4096 up to 64M, as 1048576, 1024K or 1M" },
+	{ "max_write", parse_max_write, "bytes, a multiple of 4096 up to 16M, as 1048576, 1024K or 1M" },
 	{ "fstype", parse_fstype, "the name of a plug-in, as pmfs2 or memfs" },
 };
 

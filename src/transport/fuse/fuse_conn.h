@@ -39,6 +39,7 @@ struct fuse_conn {
 	uint32_t max_write; /* bytes */
 	uint32_t payload_cap; /* bytes: the largest names or data of a request, or of an answer */
 	int stopping; /* atomic; the threads end */
+	int broken; /* atomic; a queue has lost its thread: the connection has to be ended */
 	struct fuse_dev *lazy; /* read lazily: FORGET may wait there. NULL: nothing waits */
 };
 

@@ -172,7 +172,7 @@ void fuse_crew_go(struct fuse_crew *crew)
 void fuse_crew_wait(struct fuse_crew *crew)
 {
 	pthread_mutex_lock(&crew->lock);
-	while (crew->n_running)
+	while (crew->n_running && !__atomic_load_n(&crew->workers[0].conn->broken, __ATOMIC_ACQUIRE))
 		pthread_cond_wait(&crew->changed, &crew->lock);
 	pthread_mutex_unlock(&crew->lock);
 }

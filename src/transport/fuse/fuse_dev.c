@@ -139,7 +139,7 @@ static void send_answer(struct fuse_task *task, int error, struct iovec *iov, in
 	if (!err)
 		return;
 	fuse_task_undeliver(task);
-	if (err == -EFAULT || err == -EINVAL || err == -EIO) {
+	if (err != -ENOENT && err != -ENODEV && err != -ENOTCONN && err != -ECONNABORTED) {
 		header.error = -EIO;
 		write_answer(dt->dev, &header, iov, 1);
 	}

@@ -17,7 +17,8 @@
 
 #define INIT_BUF_LEN (2u << 20)
 #define PAGE_BYTES 4096u
-#define PAYLOAD_MIN_BYTES 8192u
+/* The longest request that is no WRITE: SETXATTR with its name. The kernel does not check it against the area of a ring. */
+#define PAYLOAD_MIN_BYTES (128u << 10)
 #define MAX_BACKGROUND 128u
 
 #define WANTED_FLAGS                                                                                                               \

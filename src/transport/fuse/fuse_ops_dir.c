@@ -87,11 +87,14 @@ void fuse_readdirplus_undeliver(struct fuse_task *task)
 	struct zus_fs *fs = task->conn->fs;
 	uint32_t at = 0;
 
-	while (at < task->out_len) {
+	while (task->out_len - at >= FUSE_NAME_OFFSET_DIRENTPLUS) {
 		const struct fuse_direntplus *entry = (const struct fuse_direntplus *)(task->out + at);
+		size_t len = FUSE_DIRENTPLUS_SIZE(entry);
 
+		if (len > task->out_len - at)
+			break;
 		if (entry->entry_out.nodeid)
 			fs->ops->forget(fs, entry->entry_out.nodeid, 1);
-		at += (uint32_t)FUSE_DIRENTPLUS_SIZE(entry);
+		at += (uint32_t)len;
 	}
 }

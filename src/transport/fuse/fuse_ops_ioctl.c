@@ -20,6 +20,7 @@ static const struct {
 	{ ZUS_FL_NOATIME, FS_XFLAG_NOATIME },
 	{ ZUS_FL_PROJINHERIT, FS_XFLAG_PROJINHERIT },
 };
+#define MINOR_CHECKS_FILEATTR 34u /* Linux 5.14 */
 #define N_XFLAGS (sizeof(xflag_map) / sizeof(xflag_map[0]))
 
 static int answer_ioctl(struct fuse_task *task, const void *data, uint32_t len)
@@ -105,6 +106,9 @@ int fuse_op_ioctl(struct fuse_task *task)
 	default:
 		return -ENOTTY;
 	}
+	/* Before 7.34 (Linux 5.14) the kernel need not have checked who may. */
+	if ((in->cmd == FS_IOC_SETFLAGS || in->cmd == FS_IOC_FSSETXATTR) && task->conn->kernel_minor < MINOR_CHECKS_FILEATTR)
+		return -EOPNOTSUPP;
 	err = fs->ops->getattr(fs, task->req.node, &attr);
 	if (err)
 		return err;

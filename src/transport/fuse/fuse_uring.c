@@ -41,6 +41,7 @@ struct fuse_uring_queue {
 	uint32_t qid;
 	uint32_t depth;
 	uint32_t n_alive; /* entries that the kernel may still complete */
+	bool failed; /* an entry or the ring broke, and not because the connection ended */
 	struct uring_entry *entries;
 	uint8_t *areas; /* payloads, then headers */
 	size_t areas_len; /* bytes */
@@ -201,11 +202,13 @@ static uint64_t serve_entry(struct fuse_uring_queue *queue, struct uring_entry *
 	int err;
 
 	entry->commit_id = entry->header->commit_id;
+	task->ref_node = 0;
+	task->out_len = 0;
+	task->n_bytes = 0;
 	err = entry_split(entry, queue->conn->payload_cap, &pieces);
 	if (err) {
 		task->req.opcode = pieces.header->opcode;
 		task->req.unique = pieces.header->unique;
-		task->ref_node = 0;
 	} else {
 		err = fuse_decode(&pieces, &queue->conn->dialect, &task->req);
 	}
@@ -234,10 +237,13 @@ static void entry_failed(struct fuse_uring_queue *queue, struct uring_entry *ent
 		submit_command(queue, entry, FUSEX_URING_CMD_REGISTER);
 		return;
 	}
-	if (!error_is_the_end(err))
+	if (!error_is_the_end(err)) {
 		log_error("fuse: io_uring queue %u: %s failed: %s", queue->qid, entry->registered ? "an answer" : "registering",
 			  strerror(-err));
-	if (entry->registered && entry->commit_id)
+		queue->failed = true;
+	}
+	/* At the end the last answer may have been delivered or not, and every reference goes with the connection. */
+	if (!error_is_the_end(err) && entry->registered && entry->commit_id)
 		fuse_task_undeliver(&entry->task);
 	queue->n_alive--;
 }
@@ -277,10 +283,14 @@ static void serve_queue(struct fuse_uring_queue *queue)
 
 		if (ret < 0 && ret != -EINTR && ret != -EAGAIN && ret != -EBUSY) {
 			log_error("fuse: io_uring queue %u: %s", queue->qid, strerror(-ret));
+			queue->failed = true;
 			break;
 		}
 		serve_completions(queue);
 	}
+	/* The kernel goes on giving requests to a queue that nobody serves: better that all of them fail than that some hang. */
+	if (queue->failed && !fuse_conn_stopping(queue->conn))
+		__atomic_store_n(&queue->conn->broken, 1, __ATOMIC_RELEASE);
 }
 
 void fuse_uring_run(struct fuse_worker *worker)
