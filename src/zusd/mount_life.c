@@ -308,6 +308,18 @@ int mount_remount(struct server_mount *m, uint32_t flags, char text[MOUNT_TEXT_M
 	return 0;
 }
 
+/* What programs stored into mapped pages of a busy mount gets to the device before the connection is ended. */
+static void write_back(const char *dir)
+{
+	int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	if (fd < 0)
+		return;
+	if (syncfs(fd))
+		log_warning("cannot write back %s: %s", dir, strerror(errno));
+	close(fd);
+}
+
 /* Every mount of one file system that this mount namespace shows, the last first. */
 static void mount_unmount_all(struct server_mount *m)
 {
@@ -317,8 +329,10 @@ static void mount_unmount_all(struct server_mount *m)
 
 	while (entry && n-- && !fuse_mount_find_devno(m->devno, entry)) {
 		err = fuse_mount_unmount(entry->dir, 0);
-		if (err)
-			err = fuse_mount_unmount(entry->dir, FUSE_UNMOUNT_LAZY);
+		if (err) {
+			write_back(entry->dir);
+			err = fuse_mount_unmount(entry->dir, FUSE_UNMOUNT_LAZY | FUSE_UNMOUNT_ABORT);
+		}
 		if (err)
 			log_warning("cannot unmount %s: %s", entry->dir, strerror(-err));
 	}
