@@ -10,6 +10,7 @@
  * Whole lines go by non-temporal stores however few they are: one such line and its fence take two thirds of the time of plain
  * stores, write-back and fence, because the line is not fetched first. Records that fill whole lines profit most.
  */
+#define PMEM_SITES_INSIDE
 #include "pmem/pmem.h"
 
 #include <stdlib.h>
@@ -26,7 +27,11 @@
 #define CHECK_STORES 0
 #endif
 
+#if PMEM_SITES
+#define SITE pmem_site_take()
+#else
 #define SITE __builtin_return_address(0)
+#endif
 
 /* The one place where media pointers lose their const. */
 static inline void *media_writable(const void *addr)

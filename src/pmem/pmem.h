@@ -16,6 +16,7 @@
 #include <stdint.h>
 
 #include "base/le.h"
+#include "pmem/site.h"
 
 #define PMEM_LINE 64u
 
@@ -97,5 +98,16 @@ static inline const void *pmem_at(const struct pmem *pm, uint64_t off_bytes)
 
 /* True if all len bytes are zero. Any alignment. */
 int pmem_is_zero(const void *addr, size_t len);
+
+/* Call sites (site.h). A file that defines these functions says PMEM_SITES_INSIDE. */
+#if PMEM_SITES && !defined(PMEM_SITES_INSIDE)
+#define pmem_store64(...) PMEM_SITE_CALL(pmem_store64, __VA_ARGS__)
+#define pmem_or64(...) PMEM_SITE_CALL(pmem_or64, __VA_ARGS__)
+#define pmem_andnot64(...) PMEM_SITE_CALL(pmem_andnot64, __VA_ARGS__)
+#define pmem_flush(...) PMEM_SITE_CALL(pmem_flush, __VA_ARGS__)
+#define pmem_copy(...) PMEM_SITE_CALL(pmem_copy, __VA_ARGS__)
+#define pmem_zero(...) PMEM_SITE_CALL(pmem_zero, __VA_ARGS__)
+#define pmem_fence(...) PMEM_SITE_CALL(pmem_fence, __VA_ARGS__)
+#endif
 
 #endif

@@ -10,6 +10,7 @@
  *
  * A copy is recorded as the real one is made: whole lines non-temporal, edge lines that are not whole as store and flush.
  */
+#define PMEM_SITES_INSIDE
 #include "pmem/sim.h"
 
 #include <errno.h>
@@ -183,10 +184,22 @@ static void flush_locked(struct pmem_sim *sim, uint64_t off, uint64_t len, const
 				 });
 }
 
+/* What the crash explorer wants done wrong at a call site (site.h). */
+static enum pmem_mutation mutation_of(const void *site)
+{
+#if PMEM_SITES
+	return pmem_site_mutation(site);
+#else
+	return PMEM_MUT_NONE;
+#endif
+}
+
 void sim_store64(struct pmem *pm, uint64_t *addr, uint64_t raw, const void *site)
 {
 	struct pmem_event event = { .kind = PMEM_EVENT_STORE, .off = pmem_off(pm, addr), .len = 8, .site = site };
 
+	if (mutation_of(site) == PMEM_MUT_DROP)
+		return;
 	pthread_mutex_lock(&pm->sim->lock);
 	pm->sim->counts.stores++;
 	store_locked(pm, event, (const uint8_t *)&raw);
@@ -198,6 +211,8 @@ void sim_modify64(struct pmem *pm, uint64_t *addr, uint64_t and_mask, uint64_t o
 	struct pmem_event event = { .kind = PMEM_EVENT_STORE, .off = pmem_off(pm, addr), .len = 8, .site = site };
 	uint64_t raw;
 
+	if (mutation_of(site) == PMEM_MUT_DROP)
+		return;
 	pthread_mutex_lock(&pm->sim->lock);
 	pm->sim->counts.stores++;
 	raw = (__atomic_load_n(addr, __ATOMIC_RELAXED) & and_mask) | or_mask;
@@ -205,10 +220,26 @@ void sim_modify64(struct pmem *pm, uint64_t *addr, uint64_t and_mask, uint64_t o
 	pthread_mutex_unlock(&pm->sim->lock);
 }
 
+/* The copy as cached stores that are not written back: what a forgotten flush leaves. */
+static void copy_unflushed(struct pmem *pm, uint64_t off, const uint8_t *src, size_t len, const void *site)
+{
+	pthread_mutex_lock(&pm->sim->lock);
+	pm->sim->counts.stores++;
+	store_locked(pm, (struct pmem_event){ .kind = PMEM_EVENT_STORE, .off = off, .len = len, .site = site }, src);
+	pthread_mutex_unlock(&pm->sim->lock);
+}
+
 void sim_copy(struct pmem *pm, uint8_t *dst, const uint8_t *src, size_t len, const void *site)
 {
 	uint64_t off = pmem_off(pm, dst), end = off + len, next;
+	enum pmem_mutation mutation = mutation_of(site);
 
+	if (mutation == PMEM_MUT_DROP)
+		return;
+	if (mutation == PMEM_MUT_NOFLUSH) {
+		copy_unflushed(pm, off, src, len, site);
+		return;
+	}
 	pthread_mutex_lock(&pm->sim->lock);
 	pm->sim->counts.stores++;
 	for (; off < end; src += src ? next - off : 0, off = next) {
@@ -228,6 +259,8 @@ void sim_copy(struct pmem *pm, uint8_t *dst, const uint8_t *src, size_t len, con
 
 void sim_flush(struct pmem *pm, const uint8_t *addr, size_t len, const void *site)
 {
+	if (mutation_of(site) == PMEM_MUT_DROP)
+		return;
 	pthread_mutex_lock(&pm->sim->lock);
 	flush_locked(pm->sim, pmem_off(pm, addr), len, site);
 	pthread_mutex_unlock(&pm->sim->lock);
@@ -235,6 +268,8 @@ void sim_flush(struct pmem *pm, const uint8_t *addr, size_t len, const void *sit
 
 void sim_fence(struct pmem *pm, const void *site)
 {
+	if (mutation_of(site) == PMEM_MUT_DROP)
+		return;
 	pthread_mutex_lock(&pm->sim->lock);
 	pm->sim->counts.fences++;
 	event_append_locked(pm->sim, (struct pmem_event){ .kind = PMEM_EVENT_FENCE, .site = site });

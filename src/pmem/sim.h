@@ -27,7 +27,7 @@ struct pmem_event {
 	uint32_t thread; /* small number, in order of first use */
 	uint64_t off; /* bytes from the device's start; FLUSH: of the first line, len is whole lines */
 	uint64_t len; /* bytes */
-	const void *site; /* return address of the caller of the pmem function */
+	const void *site; /* struct pmem_site (may be NULL) in a build with PMEM_SITES, else the caller's return address */
 	const uint8_t *data; /* STORE, NT: the bytes as stored (after an or/andnot: the word); BEGIN: name, NUL-terminated */
 };
 

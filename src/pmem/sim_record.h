@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * What pmem.c calls on a simulated device instead of instructions. Addresses were checked. site: return address of the caller of
- * the pmem function.
+ * What pmem.c calls on a simulated device instead of instructions. Addresses were checked. site: as in struct pmem_event.
  */
 #ifndef PMEM_SIM_RECORD_H
 #define PMEM_SIM_RECORD_H

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Transactions: collecting the words of an operation. See tx.h for the rules; journal.c writes them to media. */
+#define TX_SITES_INSIDE
 #include "pmfs2/tx.h"
 
 #include <errno.h>
@@ -16,7 +17,54 @@ void tx_begin(struct tx *tx, struct fs *fs)
 	tx->n_runs = 0;
 	tx->d_blocks = 0;
 	tx->d_inodes = 0;
+#if PMEM_SITES
+	tx->n_unlogged = 0;
+#endif
 }
+
+/* --- mutations (pmem/site.h): nothing in the product ------------------------------------------------------------------------ */
+
+struct tx_site {
+	uint32_t from; /* words that were there before the call */
+	enum pmem_mutation mutation;
+};
+
+static inline struct tx_site site_begin(const struct tx *tx)
+{
+	struct tx_site site = { .from = tx->n_words };
+
+#if PMEM_SITES
+	site.mutation = pmem_site_mutation(pmem_site_take());
+#endif
+	return site;
+}
+
+static inline void site_end(struct tx *tx, struct tx_site site)
+{
+#if PMEM_SITES
+	uint32_t n = tx->n_words - site.from;
+
+	if (site.mutation == PMEM_MUT_NONE || tx->err)
+		return;
+	if (site.mutation == PMEM_MUT_EARLY)
+		rec_apply(tx->fs->pm, tx->words + site.from, n);
+	if (site.mutation == PMEM_MUT_UNLOGGED && n <= TX_WORDS_MAX - tx->n_unlogged) {
+		memcpy(tx->unlogged + tx->n_unlogged, tx->words + site.from, n * sizeof(uint64_t));
+		tx->n_unlogged += n;
+	}
+	tx->n_words = site.from;
+#endif
+}
+
+/* For a commit: the entries that a mutation keeps out of the record. */
+void tx_apply_unlogged(const struct tx *tx)
+{
+#if PMEM_SITES
+	rec_apply(tx->fs->pm, tx->unlogged, tx->n_unlogged);
+#endif
+}
+
+/* --- collecting ------------------------------------------------------------------------------------------------------------- */
 
 uint32_t tx_room_words(const struct tx *tx)
 {
@@ -53,26 +101,32 @@ static uint64_t *entry_add(struct tx *tx, const void *addr, enum pmfs2_rec_op op
 
 void tx_put(struct tx *tx, const le64 *addr, uint64_t value)
 {
+	struct tx_site site = site_begin(tx);
 	uint64_t *body = entry_add(tx, addr, PMFS2_REC_WORDS, 1, 1);
 
 	if (body)
 		body[0] = htole64(value);
+	site_end(tx, site);
 }
 
 void tx_put_words(struct tx *tx, const void *addr, const void *src, uint32_t n_words)
 {
+	struct tx_site site = site_begin(tx);
 	uint64_t *body = entry_add(tx, addr, PMFS2_REC_WORDS, n_words, n_words);
 
 	if (body)
 		memcpy(body, src, (size_t)n_words * 8);
+	site_end(tx, site);
 }
 
 void tx_fill(struct tx *tx, const le64 *addr, uint64_t value, uint32_t n_words)
 {
+	struct tx_site site = site_begin(tx);
 	uint64_t *body = entry_add(tx, addr, PMFS2_REC_FILL, n_words, 1);
 
 	if (body)
 		body[0] = htole64(value);
+	site_end(tx, site);
 }
 
 static void bits_add(struct tx *tx, const le64 *addr, enum pmfs2_rec_op op, uint64_t mask)
@@ -85,16 +139,23 @@ static void bits_add(struct tx *tx, const le64 *addr, enum pmfs2_rec_op op, uint
 
 void tx_set_bits(struct tx *tx, const le64 *addr, uint64_t mask)
 {
+	struct tx_site site = site_begin(tx);
+
 	bits_add(tx, addr, PMFS2_REC_SET, mask);
+	site_end(tx, site);
 }
 
 void tx_clear_bits(struct tx *tx, const le64 *addr, uint64_t mask)
 {
+	struct tx_site site = site_begin(tx);
+
 	bits_add(tx, addr, PMFS2_REC_CLEAR, mask);
+	site_end(tx, site);
 }
 
 void tx_put_diff(struct tx *tx, const void *addr, const void *image, uint32_t len)
 {
+	struct tx_site site = site_begin(tx);
 	const uint64_t *old = addr, *new = image;
 	uint32_t n = len / 8, i = 0;
 
@@ -113,15 +174,16 @@ void tx_put_diff(struct tx *tx, const void *addr, const void *image, uint32_t le
 		else
 			tx_put_words(tx, old + start, new + start, i - start);
 	}
+	site_end(tx, site);
 }
 
-uint64_t tx_get(const struct tx *tx, const le64 *addr)
+/* The word at device offset off as the entries leave it; value if they do not store it. */
+static uint64_t entries_get(const uint64_t *words, uint32_t n_words, uint64_t off, uint64_t value)
 {
-	uint64_t off = pmem_off(tx->fs->pm, addr), value = le64_load(addr);
 	struct rec_entry e;
 	uint32_t pos = 0;
 
-	while (rec_next(tx->words, tx->n_words, &pos, &e) > 0) {
+	while (rec_next(words, n_words, &pos, &e) > 0) {
 		if (off < e.off || off - e.off >= (uint64_t)e.count * 8)
 			continue;
 		if (e.op == PMFS2_REC_WORDS)
@@ -130,6 +192,16 @@ uint64_t tx_get(const struct tx *tx, const le64 *addr)
 			value = le64toh(e.body[0]);
 	}
 	return value;
+}
+
+uint64_t tx_get(const struct tx *tx, const le64 *addr)
+{
+	uint64_t off = pmem_off(tx->fs->pm, addr), value = le64_load(addr);
+
+#if PMEM_SITES
+	value = entries_get(tx->unlogged, tx->n_unlogged, off, value);
+#endif
+	return entries_get(tx->words, tx->n_words, off, value);
 }
 
 static void run_note(struct tx *tx, struct run run, enum tx_run_kind kind)
@@ -170,13 +242,17 @@ static void bitmap_log(struct tx *tx, struct run run, int set)
 
 void tx_use(struct tx *tx, struct run run)
 {
+	struct tx_site site = site_begin(tx);
+
 	run_note(tx, run, TX_RUN_USE);
 	bitmap_log(tx, run, 1);
 	tx->d_blocks -= (int32_t)run.n;
+	site_end(tx, site);
 }
 
 void tx_free(struct tx *tx, struct run run, int meta)
 {
+	struct tx_site site = site_begin(tx);
 	struct tx_run *last = tx->n_runs ? &tx->runs[tx->n_runs - 1] : NULL;
 	enum tx_run_kind kind = meta ? TX_RUN_FREE_META : TX_RUN_FREE_DATA;
 
@@ -186,6 +262,7 @@ void tx_free(struct tx *tx, struct run run, int meta)
 		run_note(tx, run, kind);
 	bitmap_log(tx, run, 0);
 	tx->d_blocks += (int32_t)run.n;
+	site_end(tx, site);
 }
 
 void tx_drop(struct tx *tx)
@@ -200,8 +277,10 @@ int tx_commit(struct tx *tx)
 {
 	int err = tx->err;
 
-	if (!err && !tx->n_words)
+	if (!err && !tx->n_words) {
+		tx_apply_unlogged(tx);
 		return 0;
+	}
 	for (uint32_t i = 0; !err && i < tx->n_runs; i++)
 		if (tx->runs[i].kind != TX_RUN_USE)
 			err = alloc_prepare_free(tx->fs, (struct run){ tx->runs[i].block, tx->runs[i].n });
