@@ -270,6 +270,28 @@ case_server_on_demand_when_ending()
 	done
 }
 
+# The threads of the classic channel follow their client from core to core, but never to one that the administrator took away.
+case_server_on_chosen_cores_stays_there()
+{
+	local last=$(($(nproc --all) - 1)) end=$((SECONDS + 3)) client list
+
+	[ "$last" -gt 0 ] || tap_skip "one core only"
+	trap case_end EXIT
+	server_start
+	taskset -a -c -p 0 "$SERVER_PID" >/dev/null
+	memfs_mount "$A" channel=dev,cache=none
+	taskset -c "$last" dd if=/dev/zero of="$A/x" bs=512 count=10000000 2>/dev/null &
+	client=$!
+	while [ $SECONDS -lt $end ]; do
+		sleep 0.1
+		list=$(sort -u "/proc/$SERVER_PID"/task/*/status | sed -n 's/^Cpus_allowed_list:\s*//p' | sort -u)
+		[ "$list" = 0 ] || break
+	done
+	kill "$client"
+	wait "$client" || true
+	[ "$list" = 0 ] || tap_fail "threads may run on cores: $list"
+}
+
 case_plugin_when_missing_is_said()
 {
 	ZUFS_LIBFS_LIST=nosuchplugin refused 1 "nosuchplugin" timeout 5 "$ZUSD" --socket "$WORK/none.sock"
@@ -381,6 +403,7 @@ tap_case server_terminated_with_open_files 30 case_server_terminated_with_open_f
 tap_case server_twice_on_a_socket_is_refused 30 case_server_twice_on_a_socket_is_refused
 tap_case server_on_demand 40 case_server_on_demand
 tap_case server_on_demand_when_ending 60 case_server_on_demand_when_ending
+tap_case server_on_chosen_cores_stays_there 30 case_server_on_chosen_cores_stays_there
 tap_case plugin_when_missing_is_said 20 case_plugin_when_missing_is_said
 tap_case mount8 60 case_mount8
 tap_case ordinary_user 30 case_ordinary_user

@@ -31,6 +31,8 @@ void fuse_polite_init(struct fuse_polite *polite, bool follows)
 	polite->hold_ns = HOLD_MIN_NS;
 	polite->follows = follows;
 	polite->bound_cpu = -1;
+	if (sched_getaffinity(0, sizeof(polite->allowed), &polite->allowed))
+		polite->follows = false;
 	if (polite->schedstat_fd < 0 || polite->loadavg_fd < 0)
 		polite->look_at_ns = UINT64_MAX;
 }
@@ -99,14 +101,15 @@ static int cpu_of(uint32_t tid)
 	return at ? atoi(at) : -1;
 }
 
+/* cpu -1: to wherever the administrator lets this thread run. */
 static void bind_to(struct fuse_polite *polite, int cpu)
 {
-	cpu_set_t set;
+	cpu_set_t set = polite->allowed;
 
-	CPU_ZERO(&set);
-	for (int i = 0; i < CPU_SETSIZE; i++)
-		if (cpu < 0 || i == cpu)
-			CPU_SET(i, &set);
+	if (cpu >= 0) {
+		CPU_ZERO(&set);
+		CPU_SET(cpu, &set);
+	}
 	if (sched_setaffinity(0, sizeof(set), &set) == 0)
 		polite->bound_cpu = cpu;
 }
@@ -140,7 +143,7 @@ static void follow(struct fuse_polite *polite, uint32_t client)
 {
 	int cpu = cpu_of(client);
 
-	if (cpu >= 0 && cpu < CPU_SETSIZE && cpu != polite->bound_cpu)
+	if (cpu >= 0 && cpu < CPU_SETSIZE && CPU_ISSET(cpu, &polite->allowed) && cpu != polite->bound_cpu)
 		bind_to(polite, cpu);
 }
 

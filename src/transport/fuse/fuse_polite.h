@@ -17,6 +17,7 @@
 #ifndef FUSE_POLITE_H
 #define FUSE_POLITE_H
 
+#include <sched.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -26,6 +27,7 @@ struct fuse_polite {
 	uint32_t n_cpus;
 	bool follows; /* goes to the client's core */
 	bool polite; /* SCHED_IDLE now */
+	cpu_set_t allowed; /* cores that this thread may run on, as it was when it started */
 	int bound_cpu; /* follows: where it is bound to now, or -1 */
 	uint32_t n_quiet; /* looks in a row that found a free core */
 	uint64_t last_delay_ns; /* time spent waiting for the core, as of the last look */
