@@ -1,0 +1,433 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Running the mutants. First every workload of the plan is explored as it is, each in a process of its own: it must pass, and
+ * tells which sites it comes by. Then each mutant gets a process, which explores the workloads that come by its site, the
+ * quickest first, until one fails.
+ *
+ * What the processes find lies in memory that they share; each writes only what is its own.
+ */
+#include "crash/mutate.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "base/util.h"
+#include "crash/explore.h"
+#include "crash/scenario.h"
+#include "crash/workload.h"
+
+#define PLAN_MAX 2000u
+#define PLAN_LIMIT_S 300u
+
+/* How many workloads of each class. 0: all of it. */
+static const struct {
+	const char *name;
+	uint32_t n;
+} plan_classes[] = { { "bugs", 0 }, { "ace1", 0 }, { "concurrent", 60 }, { "fuzz", 80 }, { "ace2", 300 } };
+
+struct planned {
+	char *text; /* of a workload; the name of a scenario */
+	const struct scenario *scenario; /* NULL: a workload */
+	double seconds; /* unmutated */
+};
+
+struct mutation_run {
+	const struct mutate_options *opt;
+	struct explore_options explore;
+	struct planned plan[PLAN_MAX];
+	uint32_t n_plan;
+	uint32_t n_sites;
+	/* shared with the processes */
+	uint8_t *reach; /* [workload][site] */
+	double *plan_seconds; /* [workload] */
+	uint32_t *plan_failed; /* [workload] */
+	struct mutant_result *results; /* [mutant] */
+	struct mutant *mutants;
+	uint32_t n_mutants;
+	uint32_t *order; /* workloads, the quickest first */
+};
+
+static double now_s(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (double)ts.tv_sec + (double)ts.tv_nsec / 1e9;
+}
+
+static void *shared_alloc(size_t len)
+{
+	void *p = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+
+	return p == MAP_FAILED ? NULL : p;
+}
+
+/* --- processes ---------------------------------------------------------------------------------------------------------------
+ */
+
+/* Calls work(run, i) for i of 0..n-1, each in a process of its own, some at a time; ended(run, i, status) here when it is over.
+ */
+struct farm {
+	uint32_t n;
+	uint32_t limit_s;
+	const char *what;
+	void (*work)(struct mutation_run *run, uint32_t i);
+	void (*ended)(struct mutation_run *run, uint32_t i, int status); /* status -1: there was no process */
+};
+
+static void farm_start(struct mutation_run *run, const struct farm *farm, uint32_t i, pid_t *out_pid)
+{
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		alarm(farm->limit_s);
+		farm->work(run, i);
+		fflush(stdout);
+		_exit(0);
+	}
+	if (pid < 0)
+		farm->ended(run, i, -1);
+	else
+		*out_pid = pid;
+}
+
+static void farm_progress(const struct farm *farm, uint32_t done)
+{
+	if (isatty(2))
+		fprintf(stderr, "\r%s: %u of %u ", farm->what, done, farm->n);
+	if (isatty(2) && done == farm->n)
+		fputc('\n', stderr);
+}
+
+static int farm_run(struct mutation_run *run, const struct farm *farm)
+{
+	pid_t *pids = calloc(farm->n + 1, sizeof(*pids));
+	uint32_t next = 0, running = 0, done = 0;
+
+	if (!pids)
+		return -ENOMEM;
+	fflush(stdout);
+	while (done < farm->n) {
+		int status;
+		pid_t pid;
+
+		for (; next < farm->n && running < run->opt->jobs; next++) {
+			farm_start(run, farm, next, &pids[next]);
+			running += pids[next] > 0;
+			done += pids[next] <= 0;
+		}
+		pid = running ? waitpid(-1, &status, 0) : -1;
+		if (pid < 0)
+			break;
+		for (uint32_t i = 0; i < next; i++) {
+			if (pids[i] != pid)
+				continue;
+			pids[i] = 0;
+			running--;
+			farm->ended(run, i, status);
+			farm_progress(farm, ++done);
+		}
+	}
+	free(pids);
+	return 0;
+}
+
+/* --- the plan ----------------------------------------------------------------------------------------------------------------
+ */
+
+static void plan_add(struct mutation_run *run, char *text, const struct scenario *scenario)
+{
+	if (text && run->n_plan < PLAN_MAX)
+		run->plan[run->n_plan++] = (struct planned){ .text = text, .scenario = scenario };
+	else
+		free(text);
+}
+
+static void plan_class(struct mutation_run *run, const struct workload_class *c, uint32_t n)
+{
+	/* Of a class that is a list, a sample is spread over it. */
+	uint64_t step = n && c->count > n ? c->count / n : 1;
+
+	for (uint64_t i = 0; (!n || i < n) && (!c->count || i * step < c->count); i++)
+		plan_add(run, c->text(i * step, run->opt->seed), NULL);
+}
+
+static void plan_new(struct mutation_run *run)
+{
+	for (const struct scenario_named *sc = scenarios; sc->name; sc++)
+		plan_add(run, strdup(sc->name), sc->scenario);
+	for (size_t p = 0; p < ARRAY_SIZE(plan_classes); p++)
+		for (const struct workload_class *c = workload_classes; c->name; c++)
+			if (!strcmp(c->name, plan_classes[p].name))
+				plan_class(run, c, plan_classes[p].n);
+}
+
+static void plan_say(void *ctx, const struct explore_failure *failure)
+{
+	printf("# fails without any mutation: crash-explore --workload '%s' --image '%s': %s\n", failure->workload,
+	       failure->image, failure->why);
+}
+
+/* 1 if one entry of the plan fails; the first failure is said through run->explore.failed. */
+static int planned_explore(struct mutation_run *run, uint32_t i)
+{
+	const struct planned *p = &run->plan[i];
+	struct explore_stats stats = { 0 };
+	struct scenario_result r;
+	int err;
+
+	if (!p->scenario)
+		return explore_workload(p->text, &run->explore, &stats, NULL) != 0;
+	err = scenario_run(p->scenario, &r);
+	if (err || r.failures)
+		run->explore.failed(run->explore.ctx, &(struct explore_failure){ p->text, r.image, "", r.why });
+	return err || r.failures;
+}
+
+/* One entry as it is: does it pass, how long does it take, where does it come by? */
+static void plan_try(struct mutation_run *run, uint32_t i)
+{
+	double start = now_s();
+
+	run->explore.failed = plan_say;
+	run->plan_failed[i] = (uint32_t)planned_explore(run, i);
+	run->plan_seconds[i] = now_s() - start;
+	for (uint32_t s = 0; s < run->n_sites; s++)
+		run->reach[(size_t)i * run->n_sites + s] = __start_pmem_sites[s].hits > 0;
+}
+
+static void plan_ended(struct mutation_run *run, uint32_t i, int status)
+{
+	if (status) {
+		run->plan_failed[i] = 1;
+		printf("# died without any mutation (status %d): %s\n", status, run->plan[i].text);
+	}
+	run->plan[i].seconds = run->plan_seconds[i];
+}
+
+/* Workloads by time, shortest first. */
+static int order_new(struct mutation_run *run)
+{
+	run->order = malloc((run->n_plan + 1) * sizeof(*run->order));
+	if (!run->order)
+		return -ENOMEM;
+	for (uint32_t i = 0; i < run->n_plan; i++) {
+		uint32_t at = i;
+
+		for (; at > 0 && run->plan[run->order[at - 1]].seconds > run->plan[i].seconds; at--)
+			run->order[at] = run->order[at - 1];
+		run->order[at] = i;
+	}
+	return 0;
+}
+
+/* --- the mutants -------------------------------------------------------------------------------------------------------------
+ */
+
+static void mutant_caught(void *ctx, const struct explore_failure *failure)
+{
+	struct mutant_result *r = ctx;
+
+	snprintf(r->image, sizeof(r->image), "%s", failure->image);
+	snprintf(r->why, sizeof(r->why), "%s", failure->why);
+}
+
+static void mutant_try(struct mutation_run *run, uint32_t m)
+{
+	const struct mutant *mutant = &run->mutants[m];
+	struct mutant_result *r = &run->results[m];
+	double start = now_s();
+
+	r->fate = MUTANT_UNREACHED;
+	run->explore.failures_max = 1;
+	run->explore.failed = mutant_caught;
+	run->explore.ctx = r;
+	__start_pmem_sites[mutant->site].mutation = (uint32_t)mutant->mutation;
+	for (uint32_t o = 0; o < run->n_plan && r->fate != MUTANT_CAUGHT; o++) {
+		uint32_t i = run->order[o];
+
+		if (!run->reach[(size_t)i * run->n_sites + mutant->site])
+			continue;
+		r->fate = MUTANT_RUNNING;
+		r->workload = i;
+		r->n_tried++;
+		if (planned_explore(run, i))
+			r->fate = MUTANT_CAUGHT;
+		r->seconds = now_s() - start;
+	}
+	if (r->fate == MUTANT_RUNNING)
+		r->fate = MUTANT_MISSED;
+}
+
+/*
+ * Out of time: if the workload at hand should have been through long ago, the engine hangs, and that is noticed; otherwise the
+ * mutant only passed all that it got to.
+ */
+static void mutant_ended(struct mutation_run *run, uint32_t m, int status)
+{
+	struct mutant_result *r = &run->results[m];
+	int timed_out = WIFSIGNALED(status) && WTERMSIG(status) == SIGALRM;
+
+	if (!status || r->fate == MUTANT_CAUGHT)
+		return;
+	if (timed_out && run->opt->limit_s - r->seconds < 20 * run->plan[r->workload].seconds + 5) {
+		r->fate = MUTANT_MISSED;
+		snprintf(r->why, sizeof(r->why), "out of time after %u workloads", r->n_tried);
+		return;
+	}
+	r->fate = status == -1 ? MUTANT_MISSED : MUTANT_DIED;
+	snprintf(r->why, sizeof(r->why), "%s",
+		 timed_out	       ? "hangs"
+		 : WIFSIGNALED(status) ? strsignal(WTERMSIG(status))
+				       : "exited");
+}
+
+/* --- the table ---------------------------------------------------------------------------------------------------------------
+ */
+
+static int is_noticed(const struct mutation_run *run, uint32_t m)
+{
+	return run->results[m].fate == MUTANT_CAUGHT || run->results[m].fate == MUTANT_DIED;
+}
+
+static void row_print(const struct mutation_run *run, uint32_t m)
+{
+	static const char *const fates[] = { "waiting", "running", "caught", "died", "MISSED", "UNREACHED" };
+	const struct pmem_site *site = &__start_pmem_sites[run->mutants[m].site];
+	const struct mutant_result *r = &run->results[m];
+	int noticed = is_noticed(run, m);
+	char where[64];
+
+	snprintf(where, sizeof(where), "%s:%u", site_file(site) + strlen("src/"), site->line);
+	printf("%-28s %-22s %-16s %-9s %-9s %4u %6.1f  %-5s %s%s%s\n", where, site->func, site->call,
+	       mutation_name(run->mutants[m].mutation), fates[r->fate], r->n_tried, r->seconds, noticed ? "ok" : "short",
+	       noticed ? run->plan[r->workload].text : "", r->why[0] ? " # " : "", r->why);
+}
+
+static int table_print(const struct mutation_run *run, double seconds)
+{
+	uint32_t n_noticed = 0, n_sites = 0, n_good = 0;
+	int good = 1;
+
+	printf("%-28s %-22s %-16s %-9s %-9s %4s %6s  %-5s %s\n", "site", "function", "call", "mutation", "fate", "runs", "s", "",
+	       "by");
+	for (uint32_t m = 0; m < run->n_mutants; m++) {
+		row_print(run, m);
+		n_noticed += (uint32_t)is_noticed(run, m);
+		if (m == 0 || run->mutants[m].site != run->mutants[m - 1].site) {
+			n_sites++;
+			n_good++;
+			good = 1;
+		}
+		if (good && !is_noticed(run, m)) {
+			n_good--;
+			good = 0;
+		}
+	}
+	printf("\n%-44s %10s %8s\n", "", "", "bar");
+	printf("%-44s %10u\n", "workloads in the plan", run->n_plan);
+	printf("%-44s %10u of %u\n", "mutations noticed", n_noticed, run->n_mutants);
+	printf("%-44s %10u\n", "call sites", n_sites);
+	printf("%-44s %9.1f%% %7s  %s\n", "call sites of which all mutations are noticed", n_sites ? 100.0 * n_good / n_sites : 0,
+	       "100%", n_good == n_sites ? "ok" : "short");
+	printf("%-44s %10.0f\n", "seconds", seconds);
+	return n_good == n_sites ? 0 : 1;
+}
+
+/* --- the whole ---------------------------------------------------------------------------------------------------------------
+ */
+
+/* Only those whose description has the text. */
+static void mutants_select(struct mutation_run *run, const char *only)
+{
+	uint32_t n = 0;
+
+	for (uint32_t m = 0; m < run->n_mutants; m++) {
+		const struct pmem_site *site = &__start_pmem_sites[run->mutants[m].site];
+		char text[256];
+
+		snprintf(text, sizeof(text), "%s:%u:%s:%s", site_file(site), site->line, site->call,
+			 mutation_name(run->mutants[m].mutation));
+		if (only && !strstr(text, only))
+			continue;
+		run->mutants[n++] = run->mutants[m];
+		if (run->opt->list)
+			puts(text);
+	}
+	run->n_mutants = n;
+}
+
+static int run_init(struct mutation_run *run, const struct mutate_options *opt)
+{
+	run->opt = opt;
+	run->explore = (struct explore_options){ .k = 2, .k2 = 1, .cap = 2000, .second = 1, .failures_max = 1 };
+	run->n_sites = (uint32_t)(__stop_pmem_sites - __start_pmem_sites);
+	run->mutants = mutants_list(&run->n_mutants);
+	if (!run->mutants)
+		return -ENOMEM;
+	mutants_select(run, opt->only);
+	if (opt->list)
+		return 0;
+	plan_new(run);
+	run->reach = shared_alloc((size_t)run->n_plan * run->n_sites);
+	run->plan_seconds = shared_alloc(run->n_plan * sizeof(*run->plan_seconds));
+	run->plan_failed = shared_alloc(run->n_plan * sizeof(*run->plan_failed));
+	run->results = shared_alloc((run->n_mutants + 1) * sizeof(*run->results));
+	return run->reach && run->plan_seconds && run->plan_failed && run->results ? 0 : -ENOMEM;
+}
+
+static void run_free(struct mutation_run *run)
+{
+	for (uint32_t i = 0; run && i < run->n_plan; i++)
+		free(run->plan[i].text);
+	if (run) {
+		free(run->order);
+		free(run->mutants);
+	}
+	free(run);
+}
+
+static int plan_run(struct mutation_run *run)
+{
+	const struct farm farm = { run->n_plan, PLAN_LIMIT_S, "workloads", plan_try, plan_ended };
+	uint32_t n_failed = 0;
+	int err = farm_run(run, &farm);
+
+	for (uint32_t i = 0; !err && i < run->n_plan; i++)
+		n_failed += run->plan_failed[i];
+	if (n_failed) {
+		printf("%u workloads fail without any mutation: that comes first\n", n_failed);
+		return -ECANCELED;
+	}
+	return err ? err : order_new(run);
+}
+
+int mutate_run(const struct mutate_options *opt)
+{
+	struct mutation_run *run = calloc(1, sizeof(*run));
+	double start = now_s();
+	int rc = 2, err = run ? run_init(run, opt) : -ENOMEM;
+
+	log_set_level(-1); /* what the engine says of damage is expected */
+	if (!err && !opt->list) {
+		const struct farm farm = { run->n_mutants, opt->limit_s, "mutants", mutant_try, mutant_ended };
+
+		err = plan_run(run);
+		if (!err)
+			err = farm_run(run, &farm);
+	}
+	if (!err)
+		rc = opt->list ? 0 : table_print(run, now_s() - start);
+	else if (err != -ECANCELED)
+		fprintf(stderr, "crash-mutate: %s\n", strerror(-err));
+	run_free(run);
+	return rc;
+}
