@@ -41,6 +41,11 @@ static inline le64 le64_of(uint64_t v)
 	return (le64){ htole64(v) };
 }
 
+/* Load of half a word that another thread may be storing whole. */
+static inline uint32_t le32_load(const le32 *p)
+{
+	return le32toh(__atomic_load_n(&p->raw, __ATOMIC_RELAXED));
+}
 /* Acquire load of a word that another thread may be storing (pmem_store64). */
 static inline uint64_t le64_load(const le64 *p)
 {

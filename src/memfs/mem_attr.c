@@ -73,7 +73,7 @@ void mem_inode_accessed(struct memfs *fs, struct mem_inode *inode)
 	struct zus_time now = mem_now();
 	bool strict = mount_flags & ZUS_MOUNT_STRICTATIME;
 
-	if (mount_flags & (ZUS_MOUNT_NOATIME | ZUS_MOUNT_RDONLY) || mem_inode_flags(inode) & ZUS_FL_NOATIME)
+	if (mount_flags & (ZUS_MOUNT_NOATIME | ZUS_MOUNT_RDONLY) || mem_inode_flags(inode) & (ZUS_FL_NOATIME | ZUS_FL_IMMUTABLE))
 		return;
 	if (mem_inode_is_dir(inode) && mount_flags & ZUS_MOUNT_NODIRATIME)
 		return;

@@ -155,7 +155,7 @@ static int write_check_locked(const struct mem_inode *inode, const struct zus_io
 
 	if (flags & ZUS_FL_IMMUTABLE)
 		return -EPERM;
-	if (flags & ZUS_FL_APPEND && io->off < mem_inode_size(inode))
+	if (flags & ZUS_FL_APPEND && io->off != mem_inode_size(inode))
 		return -EPERM;
 	return 0;
 }

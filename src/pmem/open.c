@@ -24,6 +24,7 @@
 
 #include "base/log.h"
 #include "base/util.h"
+#include "pmem/badpages.h"
 #include "pmem/isa.h"
 #include "pmem/map.h"
 #include "pmem/pmem.h"
@@ -195,6 +196,7 @@ static struct pmem *pmem_alloc(enum pmem_kind kind)
 	pm->kind = kind;
 	pm->fd = -1;
 	pm->isa = pmem_isa_best();
+	pm->bad_unit = PMEM_BAD_PAGE;
 	return pm;
 }
 
@@ -219,8 +221,16 @@ int pmem_open(const char *path, unsigned int flags, struct pmem **out_pm)
 	if (err)
 		goto close_fd;
 	pm->block_dax = S_ISBLK(st.st_mode) && is_dax_block_device(st.st_rdev);
+	/* The mapping of a device-DAX node can be cut at multiples of its alignment only. */
+	if (pm->kind == PMEM_KIND_DEVDAX)
+		pm->bad_unit = align;
+	err = pmem_faults_add(pm);
+	if (err)
+		goto unmap;
 	*out_pm = pm;
 	return 0;
+unmap:
+	munmap(pm->base, pm->size);
 close_fd:
 	close(pm->fd);
 free_pm:
@@ -243,18 +253,25 @@ int pmem_open_anon(uint64_t size, struct pmem **out_pm)
 	if (!pm)
 		return -ENOMEM;
 	err = pmem_map(&req, &pm->base);
-	if (err) {
-		free(pm);
-		return err;
-	}
+	if (err)
+		goto free_pm;
 	pm->size = req.len;
+	err = pmem_faults_add(pm);
+	if (err)
+		goto unmap;
 	*out_pm = pm;
 	return 0;
+unmap:
+	munmap(pm->base, pm->size);
+free_pm:
+	free(pm);
+	return err;
 }
 
 int pmem_open_external(void *base, uint64_t size, struct pmem **out_pm)
 {
 	struct pmem *pm;
+	int err;
 
 	if (!base || (uintptr_t)base % PAGE_BYTES || !size)
 		return -EINVAL;
@@ -263,6 +280,11 @@ int pmem_open_external(void *base, uint64_t size, struct pmem **out_pm)
 		return -ENOMEM;
 	pm->base = base;
 	pm->size = size;
+	err = pmem_faults_add(pm);
+	if (err) {
+		free(pm);
+		return err;
+	}
 	*out_pm = pm;
 	return 0;
 }
@@ -272,6 +294,7 @@ void pmem_close(struct pmem *pm)
 	if (!pm)
 		return;
 	sim_free(pm->sim);
+	pmem_faults_remove(pm);
 	if (pm->base && pm->kind != PMEM_KIND_EXTERNAL)
 		munmap(pm->base, pm->size);
 	if (pm->fd >= 0)

@@ -18,6 +18,7 @@
 
 #include "base/log.h"
 #include "base/util.h"
+#include "pmem/badpages.h"
 #include "pmem/isa.h"
 #include "pmem/sim_record.h"
 
@@ -157,6 +158,17 @@ static void store_and_flush(const struct pmem_isa *isa, uint8_t *dst, const uint
 	flush_range(isa, dst, len);
 }
 
+/* A bad page met at the destination of a copy is for the caller to find: nothing reaches these bytes yet. */
+static inline void store_begin(const void *dst, size_t len)
+{
+	pmem_thread_self.store_lo = (uintptr_t)dst;
+	pmem_thread_self.store_hi = (uintptr_t)dst + len;
+}
+static inline void store_end(void)
+{
+	pmem_thread_self.store_hi = 0;
+}
+
 void pmem_copy(struct pmem *pm, const void *dst, const void *src, size_t len)
 {
 	const struct pmem_isa *isa = pm->isa;
@@ -167,8 +179,10 @@ void pmem_copy(struct pmem *pm, const void *dst, const void *src, size_t len)
 	if (!len)
 		return;
 	check_store(pm, dst, len, 1);
+	store_begin(to, len);
 	if (unlikely(pm->sim)) {
 		sim_copy(pm, to, from, len, SITE);
+		store_end();
 		return;
 	}
 	head = u64_min(-(uintptr_t)to & (PMEM_LINE - 1), len);
@@ -178,6 +192,7 @@ void pmem_copy(struct pmem *pm, const void *dst, const void *src, size_t len)
 		isa->copy_lines(to + head, from + head, lines);
 	head += lines * PMEM_LINE;
 	store_and_flush(isa, to + head, from + head, len - head);
+	store_end();
 }
 
 void pmem_zero(struct pmem *pm, const void *dst, size_t len)
@@ -190,8 +205,10 @@ void pmem_zero(struct pmem *pm, const void *dst, size_t len)
 	if (!len)
 		return;
 	check_store(pm, dst, len, 1);
+	store_begin(to, len);
 	if (unlikely(pm->sim)) {
 		sim_copy(pm, to, NULL, len, SITE);
+		store_end();
 		return;
 	}
 	head = u64_min(-(uintptr_t)to & (PMEM_LINE - 1), len);
@@ -201,6 +218,7 @@ void pmem_zero(struct pmem *pm, const void *dst, size_t len)
 		isa->zero_lines(to + head, lines);
 	head += lines * PMEM_LINE;
 	store_and_flush(isa, to + head, zeros, len - head);
+	store_end();
 }
 
 void pmem_fence(struct pmem *pm)

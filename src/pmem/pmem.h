@@ -41,6 +41,12 @@ struct pmem {
 	int block_dax; /* PMEM_KIND_FILE on a pmem block device (/dev/pmem0) */
 	const struct pmem_isa *isa; /* instructions chosen at start */
 	struct pmem_sim *sim; /* not NULL: record */
+	/* Media errors (badpages.h); words changed by its signal handler, so atomics. */
+	uint64_t bad_unit; /* bytes that are lost as one: 4096, or more on a device-DAX node */
+	uint64_t n_bad; /* pages found bad; 0 is all that anybody looks at on a good device */
+	uint64_t n_bad_meta; /* rises with each bad page met while metadata were read or stored */
+	uint64_t *bad_map; /* a bit for each page of 4 KiB; NULL while n_bad is 0 */
+	void *bad_slot; /* the handler's entry for this device */
 };
 
 #define PMEM_OPEN_RDONLY 1u

@@ -47,6 +47,8 @@ struct pmem_sim {
 	size_t cap_threads;
 	uint32_t n_threads;
 	struct pmem_counts counts;
+	void (*hook)(void *ctx); /* pmem_sim_set_hook; NULL: none */
+	void *hook_ctx;
 };
 
 /* A small number of its own for each thread of the process, the same on every device. */
@@ -100,6 +102,27 @@ static uint8_t *arena_alloc_locked(struct pmem_sim *sim, size_t len)
 	}
 	c->used += len;
 	return c->bytes + c->used - len;
+}
+
+/* Empties the arena; a chunk of the usual size is kept for what comes. */
+static void arena_reset_locked(struct pmem_sim *sim)
+{
+	struct chunk *kept = NULL;
+
+	while (sim->chunks) {
+		struct chunk *next = sim->chunks->next;
+
+		if (!kept && sim->chunks->cap == CHUNK_BYTES)
+			kept = sim->chunks;
+		else
+			free(sim->chunks);
+		sim->chunks = next;
+	}
+	if (kept) {
+		kept->used = 0;
+		kept->next = NULL;
+		sim->chunks = kept;
+	}
 }
 
 static void arena_free_locked(struct pmem_sim *sim)
@@ -194,12 +217,19 @@ static enum pmem_mutation mutation_of(const void *site)
 #endif
 }
 
+static void hook_call(struct pmem_sim *sim)
+{
+	if (sim->hook)
+		sim->hook(sim->hook_ctx);
+}
+
 void sim_store64(struct pmem *pm, uint64_t *addr, uint64_t raw, const void *site)
 {
 	struct pmem_event event = { .kind = PMEM_EVENT_STORE, .off = pmem_off(pm, addr), .len = 8, .site = site };
 
 	if (mutation_of(site) == PMEM_MUT_DROP)
 		return;
+	hook_call(pm->sim);
 	pthread_mutex_lock(&pm->sim->lock);
 	pm->sim->counts.stores++;
 	store_locked(pm, event, (const uint8_t *)&raw);
@@ -213,6 +243,7 @@ void sim_modify64(struct pmem *pm, uint64_t *addr, uint64_t and_mask, uint64_t o
 
 	if (mutation_of(site) == PMEM_MUT_DROP)
 		return;
+	hook_call(pm->sim);
 	pthread_mutex_lock(&pm->sim->lock);
 	pm->sim->counts.stores++;
 	raw = (__atomic_load_n(addr, __ATOMIC_RELAXED) & and_mask) | or_mask;
@@ -223,6 +254,7 @@ void sim_modify64(struct pmem *pm, uint64_t *addr, uint64_t and_mask, uint64_t o
 /* The copy as cached stores that are not written back: what a forgotten flush leaves. */
 static void copy_unflushed(struct pmem *pm, uint64_t off, const uint8_t *src, size_t len, const void *site)
 {
+	hook_call(pm->sim);
 	pthread_mutex_lock(&pm->sim->lock);
 	pm->sim->counts.stores++;
 	store_locked(pm, (struct pmem_event){ .kind = PMEM_EVENT_STORE, .off = off, .len = len, .site = site }, src);
@@ -240,6 +272,7 @@ void sim_copy(struct pmem *pm, uint8_t *dst, const uint8_t *src, size_t len, con
 		copy_unflushed(pm, off, src, len, site);
 		return;
 	}
+	hook_call(pm->sim);
 	pthread_mutex_lock(&pm->sim->lock);
 	pm->sim->counts.stores++;
 	for (; off < end; src += src ? next - off : 0, off = next) {
@@ -261,6 +294,7 @@ void sim_flush(struct pmem *pm, const uint8_t *addr, size_t len, const void *sit
 {
 	if (mutation_of(site) == PMEM_MUT_DROP)
 		return;
+	hook_call(pm->sim);
 	pthread_mutex_lock(&pm->sim->lock);
 	flush_locked(pm->sim, pmem_off(pm, addr), len, site);
 	pthread_mutex_unlock(&pm->sim->lock);
@@ -270,6 +304,7 @@ void sim_fence(struct pmem *pm, const void *site)
 {
 	if (mutation_of(site) == PMEM_MUT_DROP)
 		return;
+	hook_call(pm->sim);
 	pthread_mutex_lock(&pm->sim->lock);
 	pm->sim->counts.fences++;
 	event_append_locked(pm->sim, (struct pmem_event){ .kind = PMEM_EVENT_FENCE, .site = site });
@@ -318,7 +353,7 @@ int pmem_sim_new(uint64_t size, unsigned int flags, struct pmem **out_pm)
 	}
 	sim->size = pm->size;
 	sim->recording = (flags & PMEM_SIM_RECORD) != 0;
-	if (sim->recording) {
+	if (sim->recording && !(flags & PMEM_SIM_NO_BASE)) {
 		err = zeroed_map(sim->size, &sim->base_image);
 		if (err)
 			goto free_sim;
@@ -358,6 +393,12 @@ void pmem_sim_end(struct pmem *pm)
 	pthread_mutex_unlock(&pm->sim->lock);
 }
 
+void pmem_sim_set_hook(struct pmem *pm, void (*hook)(void *ctx), void *ctx)
+{
+	pm->sim->hook = hook;
+	pm->sim->hook_ctx = ctx;
+}
+
 struct pmem_counts pmem_sim_counts(const struct pmem *pm)
 {
 	struct pmem_counts counts;
@@ -393,9 +434,9 @@ void pmem_sim_reset_events(struct pmem *pm)
 	pthread_mutex_lock(&sim->lock);
 	sim->n_events = 0;
 	sim->lost = 0;
-	arena_free_locked(sim);
+	arena_reset_locked(sim);
 	/* Only pages that differ are written: untouched ones of a large device stay unallocated. */
-	for (uint64_t off = 0; sim->recording && off < sim->size; off += PAGE_BYTES)
+	for (uint64_t off = 0; sim->base_image && off < sim->size; off += PAGE_BYTES)
 		if (memcmp(sim->base_image + off, pm->base + off, PAGE_BYTES))
 			memcpy(sim->base_image + off, pm->base + off, PAGE_BYTES);
 	pthread_mutex_unlock(&sim->lock);
@@ -446,7 +487,7 @@ int pmem_sim_verify(const struct pmem *pm, uint64_t *out_off)
 	uint64_t off;
 	int err;
 
-	if (!sim->recording)
+	if (!sim->base_image)
 		return -EOPNOTSUPP;
 	touched = calloc(1, sim->size / PAGE_BYTES);
 	if (!touched)

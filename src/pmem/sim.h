@@ -40,15 +40,22 @@ struct pmem_counts {
 };
 
 #define PMEM_SIM_RECORD 1u
+#define PMEM_SIM_NO_BASE 2u /* with PMEM_SIM_RECORD: events only, so that a reset costs nothing whatever the size */
 
 /*
  * size: bytes, rounded up to 2 MiB; zeroed. pmem_close() frees it. Without PMEM_SIM_RECORD there are counters only: no events, no
- * base image (NULL), no verification (-EOPNOTSUPP). Stores outside of the device abort, in every build.
+ * base image (NULL), no verification (-EOPNOTSUPP); with PMEM_SIM_NO_BASE no base image either. Stores outside of the device abort,
+ * in every build.
  */
 int pmem_sim_new(uint64_t size, unsigned int flags, struct pmem **out_pm);
 /* Marks operation boundaries for this thread. name must stay valid. */
 void pmem_sim_begin(struct pmem *pm, const char *name);
 void pmem_sim_end(struct pmem *pm);
+/*
+ * hook (NULL: none) is called on the thread that is about to store, flush or fence, before the event, without a lock held: it may
+ * wait, and so decide in which order threads go on. Set it while no thread uses the device.
+ */
+void pmem_sim_set_hook(struct pmem *pm, void (*hook)(void *ctx), void *ctx);
 /* Counters since the last reset, all threads. */
 struct pmem_counts pmem_sim_counts(const struct pmem *pm);
 void pmem_sim_reset_counts(struct pmem *pm);

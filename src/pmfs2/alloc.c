@@ -16,6 +16,7 @@
 #include <string.h>
 
 #include "pmfs2/journal.h"
+#include "pmfs2/media_error.h"
 #include "pmfs2/thread_id.h"
 
 #define GROUP_WORDS (PMFS2_GROUP_BLOCKS / 64)
@@ -315,7 +316,7 @@ int alloc_prepare_free(struct fs *fs, struct run run)
 }
 
 /* A run may cross groups (merged frees). */
-void alloc_release(struct fs *fs, struct run run)
+static void run_release(struct fs *fs, struct run run)
 {
 	struct alloc *al = fs->alloc;
 
@@ -334,6 +335,19 @@ void alloc_release(struct fs *fs, struct run run)
 		run.block += n;
 		run.n -= n;
 	}
+}
+
+/* Bad blocks stay taken. */
+void alloc_release(struct fs *fs, struct run run)
+{
+	struct run rest = run;
+
+	if (likely(!pmem_n_bad(fs->pm))) {
+		run_release(fs, run);
+		return;
+	}
+	while (rest.n)
+		run_release(fs, media_run_good(fs, rest, &rest));
 }
 
 void alloc_cancel(struct fs *fs, struct run run)

@@ -17,12 +17,16 @@ int attr_get(struct fs *fs, uint64_t node, struct zus_attr *out)
 
 	if (err)
 		return err;
+	err = file_attend(fs, ip);
+	if (err)
+		goto put;
 	mutex_lock(&ip->meta);
 	if (ip->dead)
 		err = -ESTALE;
 	else
 		inode_attr(ip, out);
 	mutex_unlock(&ip->meta);
+put:
 	inode_put(fs, ip);
 	return err;
 }
@@ -140,6 +144,9 @@ int attr_set(struct fs *fs, uint64_t node, const struct zus_setattr *set, struct
 		if (err || !rest.valid)
 			goto put;
 	}
+	err = file_attend(fs, ip);
+	if (err)
+		goto put;
 	mutex_lock(&ip->meta);
 	err = ip->dead ? -ESTALE : set_allowed(ip, &rest);
 	if (!err && rest.valid)

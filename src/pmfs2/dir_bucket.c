@@ -12,6 +12,7 @@
 #define HEADER_WORDS 6u /* covered by the header's CRC */
 #define HEADER_CRC_MASK 0xffffffffull /* of the first word: all but the CRC itself */
 #define DIRENT_TYPE_MAX 15u
+#define DIRENT_MIN 24u /* bytes: an entry of the shortest name */
 #define FIND_SLOTS 16u /* slots looked at in one step */
 
 static uint32_t header_crc(const uint64_t words[HEADER_WORDS])
@@ -61,7 +62,8 @@ const char *bucket_dyn_unpack(uint64_t word, struct bucket_dyn *out)
 		return "wrong number of slots";
 	if (unlikely(dyn.tail % 8 || dyn.tail > PMFS2_BLOCK_SIZE || dyn.tail < bucket_slots_end(dyn.slots)))
 		return "wrong tail";
-	if (unlikely(dyn.dead % 8 || dyn.dead > PMFS2_BLOCK_SIZE - dyn.tail))
+	if (unlikely(dyn.dead % 8 || dyn.dead > PMFS2_BLOCK_SIZE - dyn.tail || dyn.dead < (dyn.slots - dyn.live) * DIRENT_MIN ||
+		     dyn.dead > (dyn.slots - dyn.live) * BUCKET_DIRENT_MAX))
 		return "wrong number of dead bytes";
 	*out = dyn;
 	return NULL;
@@ -100,16 +102,17 @@ const char *bucket_entry_read(const struct pmfs2_bucket *b, uint64_t owner, cons
 	return NULL;
 }
 
-/* Bit i is set if slot first + i has the fingerprint. Looks at FIND_SLOTS slots; behind the last one that is still in the block. */
+/* Bit i is set if slot first + i has the fingerprint. Looks at FIND_SLOTS slots; behind the last one that is still in the block.
+ */
 static inline uint32_t match_slots(const struct pmfs2_bucket *b, uint32_t first, uint32_t fingerprint)
 {
 #if defined(__SSE2__)
 	const __m128i *p = (const __m128i *)bucket_slot_word(b, first);
 	__m128i want = _mm_set1_epi32((int)fingerprint);
-	__m128i a = _mm_packs_epi32(_mm_cmpeq_epi32(_mm_srli_epi32(p[0], 16), want),
-				    _mm_cmpeq_epi32(_mm_srli_epi32(p[1], 16), want));
-	__m128i c = _mm_packs_epi32(_mm_cmpeq_epi32(_mm_srli_epi32(p[2], 16), want),
-				    _mm_cmpeq_epi32(_mm_srli_epi32(p[3], 16), want));
+	__m128i a =
+		_mm_packs_epi32(_mm_cmpeq_epi32(_mm_srli_epi32(p[0], 16), want), _mm_cmpeq_epi32(_mm_srli_epi32(p[1], 16), want));
+	__m128i c =
+		_mm_packs_epi32(_mm_cmpeq_epi32(_mm_srli_epi32(p[2], 16), want), _mm_cmpeq_epi32(_mm_srli_epi32(p[3], 16), want));
 
 	return (uint32_t)_mm_movemask_epi8(_mm_packs_epi16(a, c));
 #else

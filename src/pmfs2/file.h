@@ -40,6 +40,12 @@ int file_truncate_finish(struct fs *fs, struct inode_edit *edit);
  */
 int file_shift_resume(struct fs *fs, struct inode *ip, uint32_t slot);
 
+/*
+ * Before attributes of a file are told: finishes a truncation or a shift that failed half-way, if there is one. No lock of the
+ * inode held. 0, also on a mount that cannot be written; otherwise what the finishing gave.
+ */
+int file_attend(struct fs *fs, struct inode *ip);
+
 /* The target of a symlink that does not fit into the inode: one data block, mapped at block 0 of a fresh image. */
 int file_put_block0(struct tx *tx, struct inode_edit *edit, const void *data, uint32_t len);
 /* Reads it back: len bytes, at most 4095. -EUCLEAN. */

@@ -7,6 +7,7 @@
 
 #include "pmfs2/alloc.h"
 #include "pmfs2/file_part.h"
+#include "pmfs2/media_error.h"
 
 struct span {
 	uint64_t first; /* file blocks */
@@ -38,17 +39,22 @@ static int edges_zero(struct fs *fs, const struct map *map, uint64_t off, uint64
 	return tail < 0 ? tail : head | tail;
 }
 
-/* A huge leaf: all of it becomes unwritten, or what lies in zero is zeroed in place. */
-static void huge_zero(struct fs *fs, struct map_window *win, const struct span *zero)
+/* A huge leaf: all of it becomes unwritten, or what lies in zero is zeroed in place. -EIO: some of it is bad. */
+static int huge_zero(struct fs *fs, struct map_window *win, const struct span *zero)
 {
-	uint64_t first = u64_max(zero->first, win->first), end = u64_min(zero->end, win->first + MAP_WINDOW);
+	uint64_t first = u64_max(zero->first, win->first), end = u64_min(zero->end, win->first + MAP_WINDOW), len;
+	const void *at;
 
 	if (first >= end || win->huge.unwritten)
-		return;
-	if (end - first == MAP_WINDOW)
+		return 0;
+	if (end - first == MAP_WINDOW) {
 		map_window_set_unwritten(win, 0, 1);
-	else
-		pmem_zero(fs->pm, fs_block(fs, win->huge.block + (first - win->first)), (end - first) << PMFS2_BLOCK_SHIFT);
+		return 0;
+	}
+	at = fs_block(fs, win->huge.block + (first - win->first));
+	len = (end - first) << PMFS2_BLOCK_SHIFT;
+	pmem_zero(fs->pm, at, len);
+	return pmem_is_bad(fs->pm, at, len) ? media_data_lost(fs, win->path.ino, first << PMFS2_BLOCK_SHIFT) : 0;
 }
 
 /*
@@ -79,7 +85,11 @@ static int window_step(struct fs *fs, struct inode *ip, uint64_t *at, uint64_t e
 	if (err)
 		return err;
 	if (win.kind == MAP_WINDOW_HUGE)
-		huge_zero(fs, &win, zero);
+		err = huge_zero(fs, &win, zero);
+	if (err) {
+		map_window_cancel(fs, &win);
+		return err;
+	}
 	for (uint32_t i = win.lo; win.kind != MAP_WINDOW_HUGE && i < win.hi; i++)
 		if (win.first + i >= zero->first && win.first + i < zero->end)
 			map_window_set_unwritten(&win, i, 1);

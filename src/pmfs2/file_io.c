@@ -14,6 +14,7 @@
 #include <stdlib.h>
 
 #include "pmfs2/file_part.h"
+#include "pmfs2/media_error.h"
 
 enum transfer_kind {
 	TRANSFER_READ,
@@ -74,6 +75,34 @@ static int extents_map(struct fs *fs, struct transfer *t, struct zus_io *io, uin
 	return 0;
 }
 
+/* Before and behind the transfer of bytes. 0, or -EIO: a bad page is among them, or under the inode that led to them. */
+static int __attribute__((cold, noinline)) transfer_check(struct fs *fs, const struct transfer *t, const struct zus_io *io)
+{
+	const struct map_window *win = t->win;
+
+	if (media_is_lost(fs) && (pmem_thread_self.n_meta || pmem_is_bad(fs->pm, t->ip->media, sizeof(*t->ip->media))))
+		return media_met(fs, t->ip->ino);
+	/* All of a new huge leaf was zeroed around the bytes. */
+	if (win && win->kind == MAP_WINDOW_HUGE && (!win->huge_word || win->huge.unwritten) &&
+	    pmem_is_bad(fs->pm, fs_block(fs, win->huge.block), MAP_WINDOW << PMFS2_BLOCK_SHIFT))
+		return media_data_lost(fs, t->ip->ino, win->first << PMFS2_BLOCK_SHIFT);
+	return media_io_check(fs, t->ip->ino, io);
+}
+
+/* Gives the inode back. A transfer that failed may have done so because its metadata are lost. */
+static int __attribute__((cold, noinline)) transfer_failed(struct fs *fs, struct transfer *t, int err)
+{
+	if (media_is_lost(fs) && pmem_thread_self.n_meta)
+		err = media_met(fs, t->ip->ino);
+	inode_put(fs, t->ip);
+	return err;
+}
+
+static inline int transfer_is_good(struct fs *fs, const struct transfer *t, const struct zus_io *io)
+{
+	return likely(!pmem_n_bad(fs->pm)) ? 0 : transfer_check(fs, t, io);
+}
+
 /* --- reads ------------------------------------------------------------------------------------------------------------------ */
 
 static int atime_is_due(struct fs *fs, const struct zus_io *io, const struct inode *ip, uint64_t now)
@@ -121,6 +150,8 @@ static int begin_read(struct fs *fs, struct transfer *t, struct zus_io *io)
 	t->kind = TRANSFER_READ;
 	range_lock(&t->ip->ranges, &t->range, io->off, io->off + len, 0);
 	err = extents_map(fs, t, io, len, 0);
+	if (!err)
+		err = transfer_is_good(fs, t, io);
 	if (err) {
 		range_unlock(&t->ip->ranges, &t->range);
 		rwlock_unlock(&t->ip->lock);
@@ -165,6 +196,9 @@ static int begin_overwrite(struct fs *fs, struct transfer *t, struct zus_io *io,
 		err = err < 0 ? err : 0;
 		goto unlock;
 	}
+	err = transfer_is_good(fs, t, io);
+	if (err)
+		goto unlock;
 	t->kind = TRANSFER_OVERWRITE;
 	range_lock(&t->ip->ranges, &t->range, io->off, io->off + io->mapped, 1);
 	return 1;
@@ -281,7 +315,10 @@ static int begin_new(struct fs *fs, struct transfer *t, struct zus_io *io, uint6
 	map = map_of(t->ip);
 	err = io->off > size ? file_zero_bytes(fs, &map, size, io->off) : 0;
 	if (err >= 0)
+		err = transfer_is_good(fs, t, io);
+	if (!err)
 		return 0;
+	pmem_fence(fs->pm); /* for a tail that was zeroed all the same: zeros found there count as durable */
 	map_window_cancel(fs, t->win);
 free_window:
 	free(t->win);
@@ -331,9 +368,10 @@ int file_io_begin(struct fs *fs, struct zus_io *io)
 		err = -EINVAL;
 	else
 		err = io->flags & ZUS_IO_WRITE ? begin_write(fs, t, io) : begin_read(fs, t, io);
-	if (err)
-		inode_put(fs, t->ip);
-	return err;
+	if (unlikely(err))
+		return transfer_failed(fs, t, err);
+	pmem_expect_begin();
+	return 0;
 }
 
 /* --- end -------------------------------------------------------------------------------------------------------------------- */
@@ -427,11 +465,13 @@ static int end_new(struct fs *fs, struct transfer *t, const struct zus_io *io, u
 int file_io_end(struct fs *fs, struct zus_io *io, uint64_t done)
 {
 	struct transfer *t = transfer_of(io);
-	int err = 0;
+	int err;
 
+	pmem_expect_end();
 	done = u64_min(done, io->mapped);
+	err = transfer_is_good(fs, t, io);
 	if (t->kind == TRANSFER_WRITE) {
-		if (done) {
+		if (done && !err) {
 			err = end_new(fs, t, io, done);
 		} else {
 			map_window_cancel(fs, t->win);
@@ -439,11 +479,13 @@ int file_io_end(struct fs *fs, struct zus_io *io, uint64_t done)
 		}
 		free(t->win);
 	} else {
-		if (t->kind == TRANSFER_OVERWRITE && done)
+		if (t->kind == TRANSFER_OVERWRITE && done && !err)
 			err = end_overwrite(fs, t->ip, io);
 		range_unlock(&t->ip->ranges, &t->range);
 	}
 	rwlock_unlock(&t->ip->lock);
+	if (unlikely(err))
+		return transfer_failed(fs, t, err);
 	inode_put(fs, t->ip);
-	return err;
+	return 0;
 }

@@ -25,7 +25,8 @@ int file_seek(struct fs *fs, struct inode *ip, uint64_t off, int whence, uint64_
 	struct map map;
 	int err;
 
-	if (whence != ZUS_SEEK_DATA && whence != ZUS_SEEK_HOLE)
+	/* The tree of a directory, or a target in a block, is no file's: its words would look damaged. */
+	if ((whence != ZUS_SEEK_DATA && whence != ZUS_SEEK_HOLE) || !inode_is_reg(ip))
 		return -EINVAL;
 	err = file_lock(fs, ip, 0);
 	if (err)

@@ -19,6 +19,8 @@
  *  5. The last record: size, times, intent cleared.
  * If cut: before 2 the old file; from then on a half-moved one that the intent describes exactly, perhaps with an empty node in
  *	the tree.
+ * If a step behind 2 fails (no memory, no space for a node): the operation is done for its caller; file_lock and file_attend
+ *	finish it, as recovery would, before anybody reads the file or its attributes.
  * Recovered by: file_shift_resume, which takes away empty nodes in the gap and goes on with 3, 4 and 5: the new file. Size and
  *	times are of the last record, so both are those of the new file then.
  */
@@ -379,7 +381,9 @@ int file_shift(struct fs *fs, struct inode *ip, int insert, uint64_t off, uint64
 			return err;
 		}
 	}
-	return shift_run(&sh);
+	err = shift_run(&sh);
+	/* It will be finished before anybody can look: done, and an error would have the caller do it twice. */
+	return sh.slot >= 0 && (err == -ENOMEM || err == -ENOSPC) ? 0 : err;
 }
 
 int file_shift_resume(struct fs *fs, struct inode *ip, uint32_t slot)

@@ -12,6 +12,23 @@
 #include "pmfs2/alloc.h"
 #include "pmfs2/file_part.h"
 #include "pmfs2/intent.h"
+#include "pmfs2/media_error.h"
+
+/* Bytes at file offset off, which stand at addr. 1: stored, 0: they were zero; -EIO: some are bad. */
+static int range_zero(struct fs *fs, const uint8_t *addr, uint64_t len, const struct map *map, uint64_t off)
+{
+	int is_zero;
+
+	pmem_expect_begin();
+	is_zero = pmem_is_zero(addr, len);
+	pmem_expect_end();
+	if (!is_zero)
+		pmem_zero(fs->pm, addr, len);
+	if (likely(!pmem_is_bad(fs->pm, addr, len)))
+		return !is_zero;
+	pmem_fence(fs->pm); /* for what was stored before: zeros found there count as durable */
+	return media_data_lost(fs, map->ino, off);
+}
 
 int file_zero_bytes(struct fs *fs, const struct map *map, uint64_t from, uint64_t to)
 {
@@ -29,10 +46,10 @@ int file_zero_bytes(struct fs *fs, const struct map *map, uint64_t from, uint64_
 		start = u64_max(from, ext.first << PMFS2_BLOCK_SHIFT);
 		stop = u64_min(to, (ext.first + ext.n) << PMFS2_BLOCK_SHIFT);
 		at = (const uint8_t *)fs_block(fs, ext.block) + (start - (ext.first << PMFS2_BLOCK_SHIFT));
-		if (ext.state == MAP_WRITTEN && !pmem_is_zero(at, stop - start)) {
-			pmem_zero(fs->pm, at, stop - start);
-			stored = 1;
-		}
+		res = ext.state == MAP_WRITTEN ? range_zero(fs, at, stop - start, map, start) : 0;
+		if (res < 0)
+			return res;
+		stored |= res;
 		from = stop;
 	}
 	return stored;
@@ -103,6 +120,7 @@ int file_truncate_finish(struct fs *fs, struct inode_edit *edit)
  *	clears the intent.
  * If cut: before the first record the old file; behind it the new size, with blocks behind it that nobody can read.
  * Recovered by: intents_finish at mount goes on freeing from the size on.
+ * If a later step fails (no memory for a bitmap): done all the same, as the rest is only space; file_lock goes on.
  */
 static int shrink_in_steps(struct fs *fs, struct inode_edit *edit)
 {
@@ -127,7 +145,9 @@ static int shrink_in_steps(struct fs *fs, struct inode_edit *edit)
 	err = tx_commit(&tx);
 	if (err)
 		goto unreserve;
-	return free_beyond(fs, edit->ip, own_intent ? (int64_t)slot : -1);
+	err = free_beyond(fs, edit->ip, own_intent ? (int64_t)slot : -1);
+	/* The size is set, and durable. What could not be freed now, the file's next user frees (file_lock), or the next mount. */
+	return err == -ENOMEM || err == -ENOSPC ? 0 : err;
 unreserve:
 	if (own_intent)
 		intent_unreserve(fs, slot);
@@ -239,6 +259,8 @@ int file_get_block0(struct fs *fs, struct inode *ip, void *buf, uint32_t len)
 		return err;
 	if (ext.state != MAP_WRITTEN || len > PMFS2_BLOCK_SIZE)
 		return fs_corrupt(fs, "inode %llu: block 0 is missing", (unsigned long long)ip->ino);
+	pmem_expect_begin();
 	memcpy(buf, fs_block(fs, ext.block), len);
-	return 0;
+	pmem_expect_end();
+	return pmem_is_bad(fs->pm, fs_block(fs, ext.block), len) ? media_data_lost(fs, ip->ino, 0) : 0;
 }

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "base/log.h"
 #include "pmfs2/alloc.h"
@@ -16,6 +17,7 @@
 #include "pmfs2/itable.h"
 #include "pmfs2/journal.h"
 #include "pmfs2/media/super.h"
+#include "pmfs2/media_error.h"
 #include "pmfs2/mount.h"
 #include "pmfs2/refs.h"
 
@@ -33,16 +35,33 @@ void fs_log(struct fs *fs, int level, const char *fmt, ...)
 		log_printf(level, "%s", msg);
 }
 
+/* What to call the device in a command for a person. */
+static const char *device_name(const struct fs *fs, char buf[256])
+{
+	char link[64];
+	ssize_t n;
+
+	snprintf(link, sizeof(link), "/proc/self/fd/%d", fs->pm->fd);
+	n = fs->pm->fd < 0 ? -1 : readlink(link, buf, 255);
+	if (n <= 0)
+		return "DEVICE";
+	buf[n] = '\0';
+	return buf;
+}
+
 int fs_corrupt(struct fs *fs, const char *fmt, ...)
 {
-	char msg[400];
+	char msg[400], name[256];
 	va_list ap;
 
 	va_start(ap, fmt);
 	vsnprintf(msg, sizeof(msg), fmt, ap);
 	va_end(ap);
+	if (media_is_lost(fs))
+		return media_corrupt(fs, msg);
 	if (!atomic_exchange(&fs->damaged, 1))
-		fs_log(fs, LOG_LEVEL_ERROR, "%s; read-only from now on: unmount and check the file system", msg);
+		fs_log(fs, LOG_LEVEL_ERROR, "%s; read-only from now on: unmount, then run fsck.pmfs2 %s", msg,
+		       device_name(fs, name));
 	else
 		fs_log(fs, LOG_LEVEL_ERROR, "%s", msg);
 	return -EUCLEAN;
@@ -82,6 +101,13 @@ static int super_open(struct fs *fs)
 		return -ENOMEM;
 	fs->sb = sb;
 	err = super_read(fs->pm->base, fs->pm->size, sb, &used_copy, &why);
+	if (err && media_is_lost(fs)) {
+		fs_log(fs, LOG_LEVEL_ERROR,
+		       "media error: the superblock (block 0) cannot be read, and its copy in the last block is not there or "
+		       "cannot "
+		       "be read either: run fsck.pmfs2");
+		return -EIO;
+	}
 	if (err) {
 		fs_log(fs, LOG_LEVEL_ERROR, "%s", why);
 		return err;
@@ -159,6 +185,25 @@ static int root_check(struct fs *fs)
 	return err;
 }
 
+/* What was damaged when it was last looked at must be repaired first; it can be read meanwhile. */
+static int mark_check(struct fs *fs, const struct journal_state *st)
+{
+	char name[256];
+
+	if (!st->marked)
+		return 0;
+	if (atomic_load(&fs->mount_flags) & ZUS_MOUNT_RDONLY) {
+		fs_log(fs, LOG_LEVEL_WARNING, "an earlier mount has found damage: repair it with fsck.pmfs2 %s",
+		       device_name(fs, name));
+		return 0;
+	}
+	fs_log(fs, LOG_LEVEL_ERROR,
+	       "an earlier mount has found damage, or a repair is not finished: run fsck.pmfs2 %s first (it can be mounted "
+	       "read-only)",
+	       device_name(fs, name));
+	return -EUCLEAN;
+}
+
 int fs_open(struct pmem *pm, const struct zus_host *host, uint32_t flags, struct fs **out_fs)
 {
 	struct fs *fs = calloc(1, sizeof(*fs));
@@ -177,11 +222,15 @@ int fs_open(struct pmem *pm, const struct zus_host *host, uint32_t flags, struct
 	if (err == -EROFS)
 		fs_log(fs, LOG_LEVEL_ERROR, "needs recovery, but the device is read-only: mount it once where it can be written");
 	if (!err)
+		err = mark_check(fs, &st);
+	if (!err)
 		err = parts_new(fs, &st);
 	if (!err)
 		err = root_check(fs);
-	if (!err && !pm->rdonly)
+	if (!err && !pm->rdonly && !media_is_lost(fs))
 		err = intents_finish(fs);
+	if (fs->n_blocks && media_is_lost(fs) && media_mount_check(fs))
+		err = -EIO;
 	if (err) {
 		journal_free(fs->journal);
 		parts_free(fs);
@@ -208,11 +257,16 @@ void fs_close(struct fs *fs)
 	pmem_close(pm);
 }
 
-void fs_abandon(struct fs *fs)
+struct pmem *fs_detach(struct fs *fs)
 {
 	struct pmem *pm = fs->pm;
 
 	journal_free(fs->journal);
 	parts_free(fs);
-	pmem_close(pm);
+	return pm;
+}
+
+void fs_abandon(struct fs *fs)
+{
+	pmem_close(fs_detach(fs));
 }

@@ -40,6 +40,8 @@ struct fs {
 	struct mutex rename_lock; /* LOCK_RANK_RENAME */
 	_Atomic uint32_t mount_flags; /* ZUS_MOUNT_* */
 	_Atomic int damaged; /* a structure was found damaged: read-only from then on */
+	_Atomic int orphans_left; /* freeing one has failed (memory): intents_retry has something to do */
+	_Atomic uint32_t n_media_lines; /* lines logged about bad pages */
 };
 
 static inline struct fs *fs_of(struct zus_fs *zus)
@@ -71,7 +73,8 @@ static inline int fs_check_writable(struct fs *fs)
 
 /*
  * A structure on media is damaged: logs "what" (structure and place, once per call) and makes the mount read-only.
- * Returns -EUCLEAN, so that callers say: return fs_corrupt(fs, "inode %llu: ...", ...).
+ * Returns -EUCLEAN, so that callers say: return fs_corrupt(fs, "inode %llu: ...", ...). Once metadata were lost to a media error
+ * (media_error.h) the bytes are not to blame: -EIO.
  */
 int fs_corrupt(struct fs *fs, const char *fmt, ...) __attribute__((format(printf, 2, 3), cold));
 void fs_log(struct fs *fs, int level, const char *fmt, ...) __attribute__((format(printf, 3, 4)));

@@ -13,6 +13,7 @@
 #include "base/crc32c.h"
 #include "pmfs2/intent.h"
 #include "pmfs2/itable.h"
+#include "pmfs2/media_error.h"
 
 #define SHARDS 64u
 #define BUCKETS 1024u /* a shard */
@@ -20,7 +21,7 @@
 
 struct shard {
 	struct mutex mu; /* LOCK_RANK_CACHE */
-	struct inode *buckets[BUCKETS];
+	struct inode **buckets; /* BUCKETS; NULL before the first inode */
 	struct inode lru; /* list head of idle inodes, oldest at lru_next */
 	uint32_t n_idle;
 } __attribute__((aligned(64)));
@@ -59,7 +60,7 @@ void inode_cache_free(struct inode_cache *ic)
 	if (!ic)
 		return;
 	for (uint32_t i = 0; i < SHARDS; i++) {
-		for (uint32_t b = 0; b < BUCKETS; b++) {
+		for (uint32_t b = 0; ic->shards[i].buckets && b < BUCKETS; b++) {
 			struct inode *ip = ic->shards[i].buckets[b], *next;
 
 			for (; ip; ip = next) {
@@ -67,6 +68,7 @@ void inode_cache_free(struct inode_cache *ic)
 				inode_destroy(ip);
 			}
 		}
+		free(ic->shards[i].buckets);
 		mutex_fini(&ic->shards[i].mu);
 	}
 	free(ic);
@@ -174,10 +176,17 @@ static int cache_get(struct fs *fs, uint64_t ino, int64_t gen24, struct inode **
 	int err = 0;
 
 	mutex_lock(&sh->mu);
+	/* Tables come with the first inode: a mount does not pay for those that it never uses. */
+	if (!sh->buckets)
+		sh->buckets = calloc(BUCKETS, sizeof(struct inode *));
+	if (!sh->buckets) {
+		mutex_unlock(&sh->mu);
+		return -ENOMEM;
+	}
 	for (ip = *bucket_of(sh, ino); ip && ip->ino != ino; ip = ip->hash_next)
 		;
 	if (ip && ip->dead) {
-		if (gen24 == (int64_t)(ip->generation & 0xffffff) || le32_get(ip->media->generation) == ip->generation) {
+		if (gen24 == (int64_t)(ip->generation & 0xffffff) || le32_load(&ip->media->generation) == ip->generation) {
 			mutex_unlock(&sh->mu);
 			return -ESTALE;
 		}
@@ -192,9 +201,14 @@ static int cache_get(struct fs *fs, uint64_t ino, int64_t gen24, struct inode **
 	mutex_unlock(&sh->mu);
 	if (err)
 		return err;
-	if (gen24 >= 0 && gen24 != (int64_t)(ip->generation & 0xffffff)) {
+	/* It was verified when it was loaded; its page can have been lost since. */
+	if (unlikely(pmem_is_bad(fs->pm, ip->media, sizeof(*ip->media))))
+		err = media_lost(fs, ip->media);
+	else if (gen24 >= 0 && gen24 != (int64_t)(ip->generation & 0xffffff))
+		err = -ESTALE;
+	if (err) {
 		inode_put(fs, ip);
-		return -ESTALE;
+		return err;
 	}
 	*out = ip;
 	return 0;

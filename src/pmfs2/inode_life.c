@@ -203,20 +203,30 @@ int inode_free(struct fs *fs, struct inode *ip)
 	return r;
 }
 
+void inode_free_later(struct fs *fs, struct inode *ip)
+{
+	/* Any other error stands: trying again would not help. */
+	if (inode_free(fs, ip) == -ENOMEM)
+		atomic_store_explicit(&fs->orphans_left, 1, memory_order_relaxed);
+}
+
 void namei_forget(struct fs *fs, uint64_t node, uint64_t n_refs)
 {
 	struct inode *ip;
-	int gone;
+	int gone, err;
 
-	if (!refs_put(fs->refs, node, n_refs))
+	if (!refs_put(fs->refs, node, n_refs) || fs_check_writable(fs))
 		return;
-	if (fs_check_writable(fs) || inode_get(fs, node, &ip))
+	err = inode_get(fs, node, &ip);
+	if (err == -ENOMEM)
+		atomic_store_explicit(&fs->orphans_left, 1, memory_order_relaxed);
+	if (err)
 		return;
 	mutex_lock(&ip->meta);
 	gone = !ip->dead && !le32_get(ip->media->nlink);
 	mutex_unlock(&ip->meta);
 	if (gone)
-		(void)inode_free(fs, ip);
+		inode_free_later(fs, ip);
 	inode_put(fs, ip);
 }
 

@@ -32,8 +32,12 @@ static const struct pmfs2_intent_block *block_at(const struct fs *fs, uint64_t b
 
 static const struct pmfs2_intent *slot_at(const struct fs *fs, uint32_t slot)
 {
-	uint64_t block = fs->intents->blocks[slot / PMFS2_INTENTS_PER_BLOCK];
+	uint64_t block;
 
+	/* A number read from a page that is lost meanwhile must not lead out of the list; nothing is committed then. */
+	if (unlikely(slot / PMFS2_INTENTS_PER_BLOCK >= atomic_load_explicit(&fs->intents->n_blocks, memory_order_acquire)))
+		slot = 0;
+	block = fs->intents->blocks[slot / PMFS2_INTENTS_PER_BLOCK];
 	return &block_at(fs, block)->slots[slot % PMFS2_INTENTS_PER_BLOCK];
 }
 
@@ -93,7 +97,8 @@ int intents_load(struct fs *fs, struct intents **out)
 	if (!in)
 		return -ENOMEM;
 	mutex_init(&in->mu, LOCK_RANK_INTENT, 0);
-	in->blocks = calloc(BLOCKS_MAX, sizeof(*in->blocks));
+	/* Not zeroed: memory that no chain reaches is never touched. */
+	in->blocks = malloc(BLOCKS_MAX * sizeof(*in->blocks));
 	if (!in->blocks)
 		err = -ENOMEM;
 	while (!err) {
@@ -243,10 +248,14 @@ static int intent_finish(struct fs *fs, uint32_t slot)
 	if (kind == PMFS2_INTENT_NONE && !ino)
 		return 0;
 	err = inode_get_ino(fs, ino, &ip);
-	if (!err && le32_get(ip->media->intent) != slot + 1)
+	if (!err && le32_get(ip->media->intent) != slot + 1) {
+		inode_put(fs, ip);
 		err = -ESTALE;
-	if (err)
+	}
+	if (err == -ESTALE)
 		return fs_corrupt(fs, "intent %u: inode %llu does not belong to it", slot, (unsigned long long)ino);
+	if (err)
+		return err;
 	switch (kind) {
 	case PMFS2_INTENT_ORPHAN:
 		if (le32_get(ip->media->nlink))
@@ -278,4 +287,37 @@ int intents_finish(struct fs *fs)
 			return err;
 	}
 	return 0;
+}
+
+/* One that is an orphan's. Others work meanwhile: inode_free looks at everything again under its locks. */
+static int orphan_retry(struct fs *fs, uint32_t slot)
+{
+	enum pmfs2_intent_kind kind;
+	uint64_t ino, arg[3];
+	struct inode *ip;
+	int err;
+
+	intent_read(fs, slot, &kind, &ino, arg);
+	if (kind != PMFS2_INTENT_ORPHAN)
+		return 0;
+	err = inode_get_ino(fs, ino, &ip);
+	if (err)
+		return err == -ESTALE ? 0 : err;
+	err = inode_free(fs, ip);
+	inode_put(fs, ip);
+	return err;
+}
+
+void intents_retry(struct fs *fs)
+{
+	uint32_t n = atomic_load_explicit(&fs->intents->n_blocks, memory_order_acquire) * PMFS2_INTENTS_PER_BLOCK;
+
+	if (fs_check_writable(fs) || !atomic_exchange_explicit(&fs->orphans_left, 0, memory_order_relaxed))
+		return;
+	for (uint32_t slot = 0; slot < n; slot++) {
+		if (orphan_retry(fs, slot) == -ENOMEM) {
+			atomic_store_explicit(&fs->orphans_left, 1, memory_order_relaxed);
+			return;
+		}
+	}
 }

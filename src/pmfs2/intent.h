@@ -26,5 +26,7 @@ int intents_load(struct fs *fs, struct intents **out);
 void intents_free(struct intents *in);
 /* After recovery of the journal, before the first operation: finishes all intents (orphans, truncations, shifts). */
 int intents_finish(struct fs *fs);
+/* Frees orphans that could not be freed when their last user went (no memory). Cheap where there are none. No locks held. */
+void intents_retry(struct fs *fs);
 
 #endif

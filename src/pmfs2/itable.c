@@ -21,6 +21,7 @@
 #define SCAN_STEP 64u /* chunks looked at before the table grows instead */
 #define RECENT 256u
 #define ITABLE_HEIGHT_MAX 4u
+#define CHUNK_AT_MAX 65536u
 
 struct itable_slot {
 	struct mutex mu;
@@ -35,22 +36,6 @@ struct itable {
 	_Atomic uint64_t recent[RECENT]; /* chunk numbers + 1 where inodes were freed lately; 0: none */
 	_Atomic uint32_t recent_next;
 };
-
-int itable_new(struct fs *fs, struct itable **out)
-{
-	struct itable *it = calloc(1, sizeof(*it));
-
-	(void)fs;
-	if (!it)
-		return -ENOMEM;
-	for (uint32_t i = 0; i < SLOTS; i++) {
-		mutex_init(&it->slots[i].mu, LOCK_RANK_ITABLE, i + 1);
-		it->slots[i].chunk = NO_CHUNK;
-	}
-	mutex_init(&it->grow, LOCK_RANK_ITABLE, SLOTS + 1);
-	*out = it;
-	return 0;
-}
 
 void itable_free(struct itable *it)
 {
@@ -94,6 +79,43 @@ static int root_read(struct fs *fs, struct entry *out)
 	    !fs_block_ok(fs, out->block, out->height ? 1 : PMFS2_CHUNK_BLOCKS))
 		return damaged(fs, 0, pos.level);
 	return 1;
+}
+
+/*
+ * The count stands for the numbers below it: the search for room goes through them, and the next chunk gets it as its number. The
+ * tree is as high as it needs, and each chunk takes space. -EUCLEAN.
+ */
+static int chunks_check(struct fs *fs)
+{
+	uint64_t n = le64_load(&fs->state->itable_chunks);
+	struct entry root = { 0 };
+	int r = root_read(fs, &root);
+
+	if (r < 0)
+		return r;
+	if (r && n && n <= fs->n_blocks / PMFS2_CHUNK_BLOCKS && n <= 1ull << (9 * root.height) &&
+	    (!root.height || n > 1ull << (9 * (root.height - 1))))
+		return 0;
+	return fs_corrupt(fs, "state block: %llu inode chunks in a tree of height %u", (unsigned long long)n, root.height);
+}
+
+int itable_new(struct fs *fs, struct itable **out)
+{
+	struct itable *it;
+	int err = chunks_check(fs);
+
+	if (err)
+		return err;
+	it = calloc(1, sizeof(*it));
+	if (!it)
+		return -ENOMEM;
+	for (uint32_t i = 0; i < SLOTS; i++) {
+		mutex_init(&it->slots[i].mu, LOCK_RANK_ITABLE, i + 1);
+		it->slots[i].chunk = NO_CHUNK;
+	}
+	mutex_init(&it->grow, LOCK_RANK_ITABLE, SLOTS + 1);
+	*out = it;
+	return 0;
 }
 
 /* 1 and the entry, 0 if there is none, -EUCLEAN. level: of the node at block. */
@@ -142,6 +164,21 @@ int itable_find(struct fs *fs, uint64_t ino, const struct pmfs2_inode **out)
 	if (err)
 		return err;
 	*out = (const struct pmfs2_inode *)(const void *)chunk + ino % PMFS2_CHUNK_INODES;
+	return 0;
+}
+
+int itable_chunk_at(struct fs *fs, uint64_t block, uint64_t *out_chunk)
+{
+	const struct pmfs2_chunk *media;
+	int err = 0;
+
+	for (uint64_t chunk = 0; !err && chunk < CHUNK_AT_MAX; chunk++) {
+		err = chunk_find(fs, chunk, &media);
+		if (!err && block - (pmem_off(fs->pm, media) >> PMFS2_BLOCK_SHIFT) < PMFS2_CHUNK_BLOCKS) {
+			*out_chunk = chunk;
+			return 1;
+		}
+	}
 	return 0;
 }
 
@@ -313,11 +350,14 @@ static int chunk_link(struct tx *tx, uint64_t chunk, struct entry e)
 			break;
 		root.block = next.block;
 	}
+	if (!level || le64_load((const le64 *)fs_block(fs, root.block) + level_index(chunk, level)))
+		return damaged(fs, chunk, level); /* a chunk stands where the count says that there is none */
 	err = path_build(tx, chunk, level, &e);
 	if (err)
 		return err;
 	tx_put(tx, (const le64 *)fs_block(fs, root.block) + level_index(chunk, level),
-	       entry_pack(&(struct entry_pos){ .owner = PMFS2_INO_ITABLE, .level = level, .index = level_base(chunk, level) }, &e));
+	       entry_pack(&(struct entry_pos){ .owner = PMFS2_INO_ITABLE, .level = level, .index = level_base(chunk, level) },
+			  &e));
 	return 0;
 }
 

@@ -15,6 +15,9 @@ void itable_free(struct itable *it);
 /* The image of an inode number on media, unverified beyond the tree. -ESTALE: no such number; -EUCLEAN. No locks. */
 int itable_find(struct fs *fs, uint64_t ino, const struct pmfs2_inode **out);
 
+/* True if a block is part of a chunk, for messages: looks through the first chunks only. Tolerates damage. */
+int itable_chunk_at(struct fs *fs, uint64_t block, uint64_t *out_chunk);
+
 /* A free number, held for one transaction of the caller; others take theirs from other chunks. */
 struct ino_slot {
 	struct itable_slot *slot; /* locked: LOCK_RANK_ITABLE */

@@ -24,6 +24,7 @@
 
 #include "base/crc32c.h"
 #include "pmfs2/alloc.h"
+#include "pmfs2/media_error.h"
 #include "pmfs2/thread_id.h"
 
 struct limbo {
@@ -53,22 +54,33 @@ struct journal {
 	/* as of the horizon; under all rings' locks */
 	uint64_t free_blocks;
 	uint64_t horizon_inodes;
+	uint64_t horizon_seq;
 	uint64_t written;
-	int clean;
+	uint64_t clean; /* PMFS2_CLEAN_* */
 };
+
+/* Room for the metadata blocks that tx frees, so that nothing can fail behind its commit. 0, -ENOMEM. Under the ring's lock. */
+static int limbo_reserve(struct limbo *lb, const struct tx *tx)
+{
+	uint32_t cap = lb->cap ? lb->cap : 64, n = lb->n;
+	struct run *runs;
+
+	for (uint32_t i = 0; i < tx->n_runs; i++)
+		n += tx->runs[i].kind == TX_RUN_FREE_META;
+	if (likely(n <= lb->cap))
+		return 0;
+	while (cap < n)
+		cap *= 2;
+	runs = realloc(lb->runs, cap * sizeof(*runs));
+	if (!runs)
+		return -ENOMEM;
+	lb->runs = runs;
+	lb->cap = cap;
+	return 0;
+}
 
 static void limbo_add(struct limbo *lb, struct run run)
 {
-	if (lb->n == lb->cap) {
-		uint32_t cap = lb->cap ? lb->cap * 2 : 64;
-		struct run *runs = realloc(lb->runs, cap * sizeof(*runs));
-
-		/* Without memory the blocks stay reserved until the next mount, which loses space for a while but no data. */
-		if (!runs)
-			return;
-		lb->runs = runs;
-		lb->cap = cap;
-	}
 	lb->runs[lb->n++] = run;
 }
 
@@ -84,6 +96,25 @@ static void ring_cover_last(struct fs *fs, struct ring *ring, uint32_t me)
 		rec_flush_targets(fs->pm, ring_words(ring, ring->last_off), ring->last_words);
 }
 
+/* Locks the ring, with room for a record of len bytes and for what tx frees. Otherwise it is not locked. */
+static int ring_lock(struct fs *fs, struct ring *ring, const struct tx *tx, uint32_t len)
+{
+	int err;
+
+	mutex_lock(&ring->mu);
+	while (ring->tail + len > ring->size) {
+		mutex_unlock(&ring->mu);
+		journal_checkpoint(fs);
+		if (media_is_lost(fs))
+			return -EROFS;
+		mutex_lock(&ring->mu);
+	}
+	err = limbo_reserve(&ring->limbo, tx);
+	if (unlikely(err))
+		mutex_unlock(&ring->mu);
+	return err;
+}
+
 /*
  * Order: record (non-temporal), fence, in-place stores, flushes.
  * If cut: before the fence is complete, the record is whole or fails its CRC: new or old. Behind it: new, by replay.
@@ -95,16 +126,14 @@ int journal_commit(struct fs *fs, struct tx *tx)
 	uint32_t len = (uint32_t)round_up_to(sizeof(tx->rec) + tx->n_words * 8ull, PMFS2_RECORD_ALIGN), me = thread_id();
 	struct ring *ring = &j->rings[me % j->n_rings];
 	uint64_t *pad = tx->words + tx->n_words;
+	int err;
 
-	if (unlikely(atomic_load_explicit(&fs->damaged, memory_order_relaxed)))
+	if (unlikely(atomic_load_explicit(&fs->damaged, memory_order_relaxed)) || media_is_lost(fs))
 		return -EROFS;
 	memset(pad, 0, len - sizeof(tx->rec) - tx->n_words * 8ull);
-	mutex_lock(&ring->mu);
-	while (ring->tail + len > ring->size) {
-		mutex_unlock(&ring->mu);
-		journal_checkpoint(fs);
-		mutex_lock(&ring->mu);
-	}
+	err = ring_lock(fs, ring, tx, len);
+	if (unlikely(err))
+		return err;
 	ring_cover_last(fs, ring, me);
 	tx->rec = (struct pmfs2_record){
 		.magic = le32_of(PMFS2_MAGIC_RECORD),
@@ -117,6 +146,10 @@ int journal_commit(struct fs *fs, struct tx *tx)
 	tx->rec.crc = le32_of(~crc32c(j->crc_seed, &tx->rec, len));
 	pmem_copy(fs->pm, ring->start + ring->tail, &tx->rec, len);
 	pmem_fence(fs->pm);
+	if (pmem_is_bad(fs->pm, ring->start + ring->tail, len)) {
+		mutex_unlock(&ring->mu);
+		return media_lost(fs, ring->start + ring->tail);
+	}
 	rec_apply(fs->pm, tx->words, tx->n_words);
 	tx_apply_unlogged(tx);
 	ring->last_off = ring->tail;
@@ -141,8 +174,8 @@ int journal_commit(struct fs *fs, struct tx *tx)
 	return 0;
 }
 
-/* Writes the other horizon slot. Durable on return: yes. */
-static void horizon_write(struct fs *fs, struct journal *j, uint64_t seq)
+/* Writes the other horizon slot. Durable on return: yes. -EIO: a media error took it, nothing may rely on it. */
+static int horizon_write(struct fs *fs, struct journal *j, uint64_t seq)
 {
 	struct pmfs2_horizon h = {
 		.magic = le32_of(PMFS2_MAGIC_HORIZON),
@@ -150,12 +183,14 @@ static void horizon_write(struct fs *fs, struct journal *j, uint64_t seq)
 		.free_blocks = le64_of(j->free_blocks),
 		.used_inodes = le64_of(j->horizon_inodes),
 		.written = le64_of(++j->written),
-		.clean = le64_of((uint64_t)j->clean),
+		.clean = le64_of(j->clean),
 	};
 
+	j->horizon_seq = seq;
 	h.crc = le32_of(crc32c_of(&h, sizeof(h)));
 	pmem_copy(fs->pm, &fs->state->horizon[j->written & 1], &h, sizeof(h));
 	pmem_fence(fs->pm);
+	return pmem_is_bad(fs->pm, fs->state, sizeof(*fs->state)) ? media_lost(fs, fs->state) : 0;
 }
 
 static void limbo_release(struct fs *fs, struct limbo *lb)
@@ -166,21 +201,15 @@ static void limbo_release(struct fs *fs, struct limbo *lb)
 	free(lb->runs);
 }
 
-/*
- * Order: targets of all records durable (fence), then the horizon (fence), then rings and limbo are reused.
- * If cut: the old horizon or the new one; a torn slot fails its CRC and the other one counts.
- * Recovered by: journal_recover, which replays from whichever horizon it finds.
- */
-void journal_checkpoint(struct fs *fs)
+/* Under all rings' locks. 1: done, and taken is what can be released; 0: not done. */
+static int checkpoint_locked(struct fs *fs, struct journal *j, struct limbo taken[])
 {
-	struct journal *j = fs->journal;
-	struct limbo *taken = calloc(j->n_rings, sizeof(*taken));
-
-	for (uint32_t i = 0; i < j->n_rings; i++)
-		mutex_lock(&j->rings[i].mu);
 	for (uint32_t i = 0; i < j->n_rings; i++)
 		ring_cover_last(fs, &j->rings[i], 0);
 	pmem_fence(fs->pm);
+	/* The rings are the only place where the words of a lost page still stand: they stay for recovery. */
+	if (media_is_lost(fs))
+		return 0;
 	for (uint32_t i = 0; i < j->n_rings; i++) {
 		struct ring *ring = &j->rings[i];
 
@@ -190,17 +219,31 @@ void journal_checkpoint(struct fs *fs)
 		ring->d_inodes = 0;
 		ring->tail = 0;
 		ring->last_words = 0;
-		if (taken) {
-			taken[i] = ring->limbo;
-			ring->limbo = (struct limbo){ 0 };
-		}
+		taken[i] = ring->limbo;
+		ring->limbo = (struct limbo){ 0 };
 	}
-	horizon_write(fs, j, atomic_load_explicit(&j->next_seq, memory_order_relaxed));
+	(void)horizon_write(fs, j, atomic_load_explicit(&j->next_seq, memory_order_relaxed));
+	return 1;
+}
+
+/*
+ * Order: targets of all records durable (fence), then the horizon (fence), then rings and limbo are reused.
+ * If cut: the old horizon or the new one; a torn slot fails its CRC and the other one counts.
+ * Recovered by: journal_recover, which replays from whichever horizon it finds.
+ */
+void journal_checkpoint(struct fs *fs)
+{
+	struct journal *j = fs->journal;
+	struct limbo taken[PMFS2_RINGS_MAX]; /* not from the heap: memory that is short is no reason to keep blocks */
+	int done;
+
+	for (uint32_t i = 0; i < j->n_rings; i++)
+		mutex_lock(&j->rings[i].mu);
+	done = checkpoint_locked(fs, j, taken);
 	for (uint32_t i = j->n_rings; i-- > 0;)
 		mutex_unlock(&j->rings[i].mu);
-	for (uint32_t i = 0; taken && i < j->n_rings; i++)
+	for (uint32_t i = 0; done && i < j->n_rings; i++)
 		limbo_release(fs, &taken[i]);
-	free(taken);
 }
 
 int journal_has_limbo(const struct fs *fs)
@@ -237,11 +280,12 @@ int journal_new(struct fs *fs, const struct journal_state *st, struct journal **
 	atomic_init(&j->used_inodes, (int64_t)st->used_inodes);
 	j->free_blocks = st->free_blocks;
 	j->horizon_inodes = st->used_inodes;
+	j->horizon_seq = st->horizon_seq;
 	j->written = st->written;
-	if (!fs->pm->rdonly)
-		horizon_write(fs, j, st->next_seq);
+	/* The mark stays until fsck takes it away, whatever this mount meets. */
+	j->clean = st->marked ? PMFS2_CLEAN_DAMAGED : PMFS2_CLEAN_NO;
 	*out = j;
-	return 0;
+	return fs->pm->rdonly || media_is_lost(fs) ? 0 : horizon_write(fs, j, st->next_seq);
 }
 
 void journal_close(struct fs *fs)
@@ -249,8 +293,14 @@ void journal_close(struct fs *fs)
 	struct journal *j = fs->journal;
 
 	if (!fs->pm->rdonly) {
-		j->clean = !atomic_load(&fs->damaged);
-		journal_checkpoint(fs);
+		if (atomic_load(&fs->damaged))
+			j->clean = PMFS2_CLEAN_DAMAGED;
+		else if (j->clean != PMFS2_CLEAN_DAMAGED)
+			j->clean = PMFS2_CLEAN_YES;
+		if (media_is_lost(fs))
+			(void)horizon_write(fs, j, j->horizon_seq); /* only the mark: all records stay */
+		else
+			journal_checkpoint(fs);
 	}
 	journal_free(j);
 	fs->journal = NULL;

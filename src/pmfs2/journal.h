@@ -8,12 +8,14 @@
 
 /* Result of recovery, the start of the running journal. */
 struct journal_state {
+	uint64_t horizon_seq; /* records from here on count */
 	uint64_t next_seq;
 	uint64_t free_blocks;
 	uint64_t used_inodes;
 	uint64_t written; /* of the horizon slot */
 	uint64_t replayed; /* records */
 	int was_clean;
+	int marked; /* damage was found, and fsck has not been there since */
 };
 
 /*

@@ -15,5 +15,7 @@ int fs_open(struct pmem *pm, const struct zus_host *host, uint32_t flags, struct
 void fs_close(struct fs *fs);
 /* Frees without a last checkpoint: what is on media is what a crash of the server would leave. Tests and benchmarks. */
 void fs_abandon(struct fs *fs);
+/* As fs_abandon, but the device stays: the caller has it back. */
+struct pmem *fs_detach(struct fs *fs);
 
 #endif

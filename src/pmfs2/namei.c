@@ -19,6 +19,7 @@
 #include "pmfs2/intent.h"
 #include "pmfs2/itable.h"
 #include "pmfs2/map.h"
+#include "pmfs2/media_error.h"
 #include "pmfs2/refs.h"
 
 int dir_get_locked(struct fs *fs, uint64_t node, int removing, struct inode **out)
@@ -56,8 +57,10 @@ void dir_put_locked(struct fs *fs, struct inode *dir)
 /* Attributes with a reference for the caller. */
 static int node_attr(struct fs *fs, struct inode *ip, struct zus_attr *out)
 {
-	int err = 0;
+	int err = file_attend(fs, ip);
 
+	if (err)
+		return err;
 	mutex_lock(&ip->meta);
 	if (ip->dead)
 		err = -ESTALE;
@@ -298,12 +301,16 @@ int namei_link(struct fs *fs, uint64_t node, uint64_t dir_node, struct zus_name 
 	both[1] = ip;
 	meta_lock_all(both, 2);
 	err = link_check(ip);
-	if (!err)
-		err = link_commit(fs, ip, dir, name);
+	/* The reference first: behind the commit nothing may fail. */
 	if (!err)
 		err = refs_get(fs->refs, inode_node(ip));
-	if (!err)
-		inode_attr(ip, out);
+	if (!err) {
+		err = link_commit(fs, ip, dir, name);
+		if (err)
+			refs_put(fs->refs, inode_node(ip), 1);
+		else
+			inode_attr(ip, out);
+	}
 	meta_unlock_all(both, 2);
 	rwlock_unlock(&ip->lock);
 put_ip:
@@ -388,7 +395,7 @@ static int namei_remove(struct fs *fs, uint64_t dir_node, struct zus_name name, 
 	meta_unlock_all(both, 2);
 	rwlock_unlock(&ip->lock);
 	if (more)
-		(void)inode_free(fs, ip);
+		inode_free_later(fs, ip);
 put_ip:
 	inode_put(fs, ip);
 put_dir:
@@ -411,27 +418,40 @@ struct readdir_ctx {
 	int with_attr;
 	zus_emit_fn emit;
 	void *emit_ctx;
+	uint64_t epoch; /* when the bucket was verified */
 	int err;
 	int full;
 };
 
 static int readdir_emit(void *opaque, struct zus_name name, uint64_t ino, uint32_t type, uint64_t next_cookie)
 {
-	struct zus_dirent entry = { .name = name, .ino = ino, .type = type, .next_cookie = next_cookie };
+	struct zus_dirent entry = { .ino = ino, .type = type, .next_cookie = next_cookie };
 	struct readdir_ctx *ctx = opaque;
+	int taken, with_attr = ctx->with_attr;
+	char copy[ZUS_NAME_MAX];
 	struct zus_attr attr;
-	int taken;
 
-	if (ctx->with_attr) {
-		ctx->err = child_attr(ctx->fs, ino, &attr);
-		if (ctx->err)
-			return 0;
-		entry.node = attr.node;
+	/* What was given out cannot be taken back: the bucket can have been lost since it was verified. */
+	memcpy(copy, name.str, name.len);
+	entry.name = (struct zus_name){ copy, name.len };
+	if (unlikely(media_epoch(ctx->fs) != ctx->epoch)) {
+		ctx->err = -EIO;
+		return 0;
 	}
-	taken = ctx->emit(ctx->emit_ctx, &entry, ctx->with_attr ? &attr : NULL);
+	if (with_attr) {
+		ctx->err = child_attr(ctx->fs, ino, &attr);
+		/* An inode that cannot be read has a name all the same. */
+		with_attr = ctx->err != -EIO;
+		if (ctx->err && with_attr)
+			return 0;
+		entry.node = with_attr ? attr.node : 0;
+		ctx->err = 0;
+		ctx->epoch = with_attr ? ctx->epoch : media_epoch(ctx->fs);
+	}
+	taken = ctx->emit(ctx->emit_ctx, &entry, with_attr ? &attr : NULL);
 	if (!taken) {
 		ctx->full = 1;
-		if (ctx->with_attr)
+		if (with_attr)
 			namei_forget(ctx->fs, attr.node, 1);
 	}
 	return taken;
@@ -451,7 +471,7 @@ static int readdir_dots(struct inode *dir, uint64_t cookie, zus_emit_fn emit, vo
 
 int namei_readdir(struct fs *fs, uint64_t dir_node, uint64_t cookie, int with_attr, zus_emit_fn emit, void *emit_ctx)
 {
-	struct readdir_ctx ctx = { .fs = fs, .with_attr = with_attr, .emit = emit, .emit_ctx = emit_ctx };
+	struct readdir_ctx ctx = { .fs = fs, .with_attr = with_attr, .emit = emit, .emit_ctx = emit_ctx, .epoch = media_epoch(fs) };
 	struct inode *dir;
 	int err = inode_get(fs, dir_node, &dir);
 

@@ -41,6 +41,8 @@ void link_drop_done(struct fs *fs, struct inode *ip, const struct drop_result *r
 
 /* Frees an inode without links, in steps (orphan intent set). Takes its locks. -EUCLEAN. */
 int inode_free(struct fs *fs, struct inode *ip);
+/* The same where nobody can be told of a failure: what could not be freed is tried again (intents_retry). */
+void inode_free_later(struct fs *fs, struct inode *ip);
 
 /* meta locks of up to four different inodes (NULLs are skipped), by rising number. */
 void meta_lock_all(struct inode *const *ips, int n);

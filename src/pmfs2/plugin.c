@@ -9,7 +9,9 @@
 #include "pmfs2/attr.h"
 #include "pmfs2/file.h"
 #include "pmfs2/inode.h"
+#include "pmfs2/intent.h"
 #include "pmfs2/journal.h"
+#include "pmfs2/media_error.h"
 #include "pmfs2/mount.h"
 #include "pmfs2/namei.h"
 #include "pmfs2/ops.h"
@@ -35,9 +37,15 @@ static int op_remount(struct zus_fs *zus, uint32_t flags)
 	return 0;
 }
 
-static int op_statfs(struct zus_fs *zus, struct zus_statfs *out)
+/* Operations that free, and the one that counts, see to what could not be freed before. */
+static void orphans_retry(struct fs *fs)
 {
-	struct fs *fs = fs_of(zus);
+	if (unlikely(atomic_load_explicit(&fs->orphans_left, memory_order_relaxed)))
+		intents_retry(fs);
+}
+
+static void statfs_fill(struct fs *fs, struct zus_statfs *out)
+{
 	uint64_t used = journal_used_inodes(fs), free_blocks = alloc_free_blocks(fs);
 	/* The inode table grows into free space: 16 inodes a block. */
 	uint64_t room = free_blocks * (PMFS2_BLOCK_SIZE / PMFS2_INODE_SIZE);
@@ -54,6 +62,14 @@ static int op_statfs(struct zus_fs *zus, struct zus_statfs *out)
 		.namelen = ZUS_NAME_MAX,
 	};
 	memcpy(&out->fsid, fs->sb->uuid, sizeof(out->fsid));
+}
+
+static int statfs_read(struct fs *fs, struct zus_statfs *out)
+{
+	if (unlikely(pmem_is_bad(fs->pm, fs->state, sizeof(*fs->state))))
+		return media_lost(fs, fs->state);
+	orphans_retry(fs);
+	statfs_fill(fs, out);
 	return 0;
 }
 
@@ -65,90 +81,148 @@ static int op_sync(struct zus_fs *zus)
 static int op_show(struct zus_fs *zus, char *buf, size_t cap)
 {
 	struct fs *fs = fs_of(zus);
+	uint64_t n_bad = pmem_n_bad(fs->pm);
+	char bad[64] = "";
 
-	snprintf(buf, cap, "%s, %s%s", pmem_kind_name(fs->pm->kind), pmem_isa_name(fs->pm),
+	if (n_bad)
+		snprintf(bad, sizeof(bad), ", MEDIA ERRORS: %llu bytes", (unsigned long long)(n_bad * PMEM_BAD_PAGE));
+	snprintf(buf, cap, "%s, %s%s%s", pmem_kind_name(fs->pm->kind), pmem_isa_name(fs->pm), bad,
 		 atomic_load(&fs->damaged) ? ", DAMAGED: read-only" : "");
 	return 0;
 }
 
+/*
+ * An operation that only reads. Once metadata were lost it is done again until no bad page was met meanwhile, here or in another
+ * thread: the bytes that were read may have been substitutes, and this time they are known as such. Bound: the number of bad
+ * pages.
+ */
+#define READ_OP(mount, node, call)                                                                                               \
+	({                                                                                                                       \
+		struct fs *fs_ = (mount);                                                                                        \
+		int result_ = (call);                                                                                            \
+                                                                                                                                 \
+		for (uint64_t epoch_ = 0; media_is_lost(fs_) && media_read_again(fs_, node, &epoch_, &result_);)                 \
+			result_ = (call);                                                                                        \
+		result_;                                                                                                         \
+	})
+/* One that changes something: whatever was committed was so before. */
+#define WRITE_OP(mount, node, call)                                                                                              \
+	({                                                                                                                       \
+		struct fs *fs_ = (mount);                                                                                        \
+		int result_ = (call);                                                                                            \
+                                                                                                                                 \
+		media_is_lost(fs_) ? media_op_end(fs_, node, result_) : result_;                                                 \
+	})
+
+static int op_statfs(struct zus_fs *zus, struct zus_statfs *out)
+{
+	return READ_OP(fs_of(zus), ZUS_NODE_ROOT, statfs_read(fs_, out));
+}
+
+/* The reference that a lookup took goes back before it is done again, or fails. */
 static int op_lookup(struct zus_fs *zus, uint64_t dir, struct zus_name name, struct zus_attr *out)
 {
-	return namei_lookup(fs_of(zus), dir, name, out);
+	struct fs *fs = fs_of(zus);
+	uint64_t epoch = 0;
+	int err = namei_lookup(fs, dir, name, out);
+
+	while (media_is_lost(fs)) {
+		int found = !err;
+
+		if (!media_read_again(fs, dir, &epoch, &err)) {
+			if (found && err)
+				namei_forget(fs, out->node, 1);
+			break;
+		}
+		if (found)
+			namei_forget(fs, out->node, 1);
+		err = namei_lookup(fs, dir, name, out);
+	}
+	return err;
 }
 
 static int op_getattr(struct zus_fs *zus, uint64_t node, struct zus_attr *out)
 {
-	return attr_get(fs_of(zus), node, out);
+	return READ_OP(fs_of(zus), node, attr_get(fs_, node, out));
 }
 
 static int op_setattr(struct zus_fs *zus, uint64_t node, const struct zus_setattr *set, struct zus_attr *out)
 {
-	return attr_set(fs_of(zus), node, set, out);
+	return WRITE_OP(fs_of(zus), node, attr_set(fs_, node, set, out));
 }
 
 static int op_create(struct zus_fs *zus, uint64_t dir, struct zus_name name, const struct zus_new *new, struct zus_attr *out)
 {
-	return namei_create(fs_of(zus), dir, name, new, out);
+	return WRITE_OP(fs_of(zus), dir, namei_create(fs_, dir, name, new, out));
 }
 
 static int op_tmpfile(struct zus_fs *zus, uint64_t dir, const struct zus_new *new, struct zus_attr *out)
 {
-	return namei_tmpfile(fs_of(zus), dir, new, out);
+	return WRITE_OP(fs_of(zus), dir, namei_tmpfile(fs_, dir, new, out));
 }
 
 static int op_link(struct zus_fs *zus, uint64_t node, uint64_t dir, struct zus_name name, struct zus_attr *out)
 {
-	return namei_link(fs_of(zus), node, dir, name, out);
+	return WRITE_OP(fs_of(zus), dir, namei_link(fs_, node, dir, name, out));
 }
 
 static int op_unlink(struct zus_fs *zus, uint64_t dir, struct zus_name name)
 {
-	return namei_unlink(fs_of(zus), dir, name);
+	int err = WRITE_OP(fs_of(zus), dir, namei_unlink(fs_, dir, name));
+
+	orphans_retry(fs_of(zus));
+	return err;
 }
 
 static int op_rmdir(struct zus_fs *zus, uint64_t dir, struct zus_name name)
 {
-	return namei_rmdir(fs_of(zus), dir, name);
+	return WRITE_OP(fs_of(zus), dir, namei_rmdir(fs_, dir, name));
 }
 
 static int op_rename(struct zus_fs *zus, const struct zus_rename *ren)
 {
-	return namei_rename(fs_of(zus), ren);
+	return WRITE_OP(fs_of(zus), ren->old_dir, namei_rename(fs_, ren));
 }
 
 static int op_readlink(struct zus_fs *zus, uint64_t node, char *buf, size_t cap)
 {
-	return namei_readlink(fs_of(zus), node, buf, cap);
+	return READ_OP(fs_of(zus), node, namei_readlink(fs_, node, buf, cap));
 }
 
+/* Never done again: entries were given out, each of them true. */
 static int op_readdir(struct zus_fs *zus, uint64_t dir, uint64_t cookie, int with_attr, zus_emit_fn emit, void *ctx)
 {
-	return namei_readdir(fs_of(zus), dir, cookie, with_attr, emit, ctx);
+	return WRITE_OP(fs_of(zus), dir, namei_readdir(fs_, dir, cookie, with_attr, emit, ctx));
 }
 
 static void op_forget(struct zus_fs *zus, uint64_t node, uint64_t n_refs)
 {
-	namei_forget(fs_of(zus), node, n_refs);
+	struct fs *fs = fs_of(zus);
+
+	namei_forget(fs, node, n_refs);
+	orphans_retry(fs);
+	if (media_is_lost(fs))
+		(void)media_op_end(fs, node, 0);
 }
 
 static int op_getxattr(struct zus_fs *zus, uint64_t node, struct zus_name name, void *buf, size_t cap)
 {
-	return attr_getxattr(fs_of(zus), node, name, buf, cap);
+	return READ_OP(fs_of(zus), node, attr_getxattr(fs_, node, name, buf, cap));
 }
 
 static int op_setxattr(struct zus_fs *zus, uint64_t node, const struct zus_setxattr *set)
 {
-	return attr_setxattr(fs_of(zus), node, set);
+	return WRITE_OP(fs_of(zus), node, attr_setxattr(fs_, node, set));
 }
 
 static int op_listxattr(struct zus_fs *zus, uint64_t node, char *buf, size_t cap)
 {
-	return attr_listxattr(fs_of(zus), node, buf, cap);
+	return READ_OP(fs_of(zus), node, attr_listxattr(fs_, node, buf, cap));
 }
 
 static int op_removexattr(struct zus_fs *zus, uint64_t node, struct zus_name name)
 {
-	return attr_removexattr(fs_of(zus), node, name);
+	return WRITE_OP(fs_of(zus), node, attr_removexattr(fs_, node, name));
 }
 
 static int op_io_begin(struct zus_fs *zus, struct zus_io *io)
@@ -168,9 +242,8 @@ static void op_dev_write(struct zus_fs *zus, uint64_t dev_off, const void *src, 
 	pmem_copy(pm, pmem_at(pm, dev_off), src, len);
 }
 
-static int op_fallocate(struct zus_fs *zus, uint64_t node, uint32_t mode, uint64_t off, uint64_t len)
+static int fallocate_node(struct fs *fs, uint64_t node, uint32_t mode, uint64_t off, uint64_t len)
 {
-	struct fs *fs = fs_of(zus);
 	struct inode *ip;
 	int err = fs_check_writable(fs);
 
@@ -183,9 +256,13 @@ static int op_fallocate(struct zus_fs *zus, uint64_t node, uint32_t mode, uint64
 	return err;
 }
 
-static int op_seek(struct zus_fs *zus, uint64_t node, uint64_t off, int whence, uint64_t *out_off)
+static int op_fallocate(struct zus_fs *zus, uint64_t node, uint32_t mode, uint64_t off, uint64_t len)
 {
-	struct fs *fs = fs_of(zus);
+	return WRITE_OP(fs_of(zus), node, fallocate_node(fs_, node, mode, off, len));
+}
+
+static int seek_node(struct fs *fs, uint64_t node, uint64_t off, int whence, uint64_t *out_off)
+{
 	struct inode *ip;
 	int err = inode_get(fs, node, &ip);
 
@@ -194,6 +271,11 @@ static int op_seek(struct zus_fs *zus, uint64_t node, uint64_t off, int whence, 
 	err = file_seek(fs, ip, off, whence, out_off);
 	inode_put(fs, ip);
 	return err;
+}
+
+static int op_seek(struct zus_fs *zus, uint64_t node, uint64_t off, int whence, uint64_t *out_off)
+{
+	return READ_OP(fs_of(zus), node, seek_node(fs_, node, off, whence, out_off));
 }
 
 static int op_fsync(struct zus_fs *zus, uint64_t node, int datasync)
@@ -275,9 +357,10 @@ static int device_open(const struct zus_mount_args *args, struct pmem **out_pm)
 	if (err) {
 		char msg[300];
 
-		snprintf(msg, sizeof(msg), "%s: %s", args->device, err == -EBUSY ? "in use (mounted already, or open by a tool)"
-								   : err == -ENOTBLK ? "neither a file nor a block or DAX device"
-								   : strerror(-err));
+		snprintf(msg, sizeof(msg), "%s: %s", args->device,
+			 err == -EBUSY	   ? "in use (mounted already, or open by a tool)"
+			 : err == -ENOTBLK ? "neither a file nor a block or DAX device"
+					   : strerror(-err));
 		host_log(args->host, LOG_LEVEL_ERROR, msg);
 	}
 	return err;
@@ -295,7 +378,9 @@ static int pmfs2_mount(const struct zus_mount_args *args, struct zus_fs **out_fs
 		host_log(args->host, LOG_LEVEL_ERROR, msg);
 		return -EINVAL;
 	}
-	err = device_open(args, &pm);
+	err = pmem_faults_catch();
+	if (!err)
+		err = device_open(args, &pm);
 	if (err)
 		return err;
 	err = pmfs2_mount_pmem(pm, args->host, args->flags, out_fs);

@@ -11,6 +11,7 @@
 
 #include "base/crc32c.h"
 #include "pmfs2/journal.h"
+#include "pmfs2/media_error.h"
 
 struct found {
 	uint64_t seq;
@@ -32,7 +33,8 @@ static int horizon_valid(const struct pmfs2_horizon *media, struct pmfs2_horizon
 	return le32_get(h.magic) == PMFS2_MAGIC_HORIZON && crc == crc32c_of(&h, sizeof(h));
 }
 
-static int horizon_find(struct fs *fs, struct pmfs2_horizon *out)
+/* *out_lost: the other slot holds something that is not valid. */
+static int horizon_find(struct fs *fs, struct pmfs2_horizon *out, int *out_lost)
 {
 	struct pmfs2_horizon h[2];
 	int ok0 = horizon_valid(&fs->state->horizon[0], &h[0]);
@@ -44,6 +46,7 @@ static int horizon_find(struct fs *fs, struct pmfs2_horizon *out)
 		*out = le64_get(h[0].written) > le64_get(h[1].written) ? h[0] : h[1];
 	else
 		*out = ok0 ? h[0] : h[1];
+	*out_lost = (!ok0 || !ok1) && !pmem_is_zero(ok0 ? &h[1] : &h[0], sizeof(h[0]));
 	return 0;
 }
 
@@ -79,6 +82,22 @@ static int found_add(struct found_list *list, const struct pmfs2_record *rec)
 	return 0;
 }
 
+/*
+ * A ring has ended at off. A record is begun only when the one before it is durable: one that belongs behind it means that what
+ * stands here was whole once. (Of the last record of a ring nobody can tell that.)
+ */
+static int ring_check_end(struct fs *fs, const uint8_t *start, uint64_t off, uint64_t size, uint64_t seq_min)
+{
+	for (; off + sizeof(struct pmfs2_record) <= size; off += PMFS2_RECORD_ALIGN) {
+		const struct pmfs2_record *rec = (const struct pmfs2_record *)(const void *)(start + off);
+
+		if (le32_get(rec->magic) == PMFS2_MAGIC_RECORD && le64_get(rec->seq) >= seq_min &&
+		    record_valid(rec, size - off, le32_get(fs->sb->journal_seed)))
+			return fs_corrupt(fs, "journal: damaged before record %llu", (unsigned long long)le64_get(rec->seq));
+	}
+	return 0;
+}
+
 /* Records of a ring stand from its start on, with rising numbers; the first one that is not whole or is old ends it. */
 static int ring_scan(struct fs *fs, uint32_t number, uint64_t horizon, struct found_list *list)
 {
@@ -100,7 +119,7 @@ static int ring_scan(struct fs *fs, uint32_t number, uint64_t horizon, struct fo
 		last = le64_get(rec->seq);
 		off += le32_get(rec->len);
 	}
-	return 0;
+	return ring_check_end(fs, start, off, size, u64_max(horizon, last + 1));
 }
 
 static int found_cmp(const void *a, const void *b)
@@ -150,11 +169,32 @@ static int list_check(struct fs *fs, const struct found_list *list)
 	return 0;
 }
 
+/*
+ * The other horizon slot is lost. If a crash tore it, no record was begun behind it, and all from this horizon on are there, but
+ * for one of each ring that was under way. Otherwise it was whole once, newer than this one, and what it let be overwritten is
+ * missing.
+ */
+static int list_check_whole(struct fs *fs, const struct found_list *list, uint64_t horizon)
+{
+	uint64_t n = list->n ? list->items[list->n - 1].seq + 1 - horizon : 0;
+
+	if (n - list->n <= le32_get(fs->sb->n_rings))
+		return 0;
+	return fs_corrupt(fs, "state block: a horizon slot is damaged: %llu records from number %llu on are missing",
+			  (unsigned long long)(n - list->n), (unsigned long long)horizon);
+}
+
 static void list_replay(struct fs *fs, const struct found_list *list, struct journal_state *st)
 {
 	for (size_t i = 0; i < list->n; i++) {
 		const struct pmfs2_record *rec = list->items[i].rec;
+		uint64_t at;
 
+		/* What was verified is read again: the page can have been lost in between. fs_open fails then. */
+		if (pmem_probe(fs->pm, pmem_off(fs->pm, rec), le32_get(rec->len), &at)) {
+			pmem_bad_is_meta(fs->pm);
+			break;
+		}
 		rec_apply(fs->pm, (const uint64_t *)(const void *)(rec + 1), le32_get(rec->n_words));
 		st->free_blocks += (uint64_t)(int64_t)(int32_t)le32_get(rec->d_blocks);
 		st->used_inodes += (uint64_t)(int64_t)(int32_t)le32_get(rec->d_inodes);
@@ -173,15 +213,16 @@ int journal_recover(struct fs *fs, struct journal_state *out)
 	struct found_list list = { 0 };
 	struct pmfs2_horizon h = { 0 };
 	struct journal_state st = { 0 };
-	int err = horizon_find(fs, &h);
+	int lost = 0, err = horizon_find(fs, &h, &lost);
 
 	if (err)
 		return err;
-	st.next_seq = le64_get(h.seq);
+	st.horizon_seq = st.next_seq = le64_get(h.seq);
 	st.free_blocks = le64_get(h.free_blocks);
 	st.used_inodes = le64_get(h.used_inodes);
 	st.written = le64_get(h.written);
-	st.was_clean = le64_get(h.clean) == 1;
+	st.was_clean = le64_get(h.clean) == PMFS2_CLEAN_YES;
+	st.marked = le64_get(h.clean) == PMFS2_CLEAN_DAMAGED;
 	for (uint32_t i = 0; !err && i < le32_get(fs->sb->n_rings); i++)
 		err = ring_scan(fs, i, st.next_seq, &list);
 	if (!err && list.n && fs->pm->rdonly)
@@ -191,6 +232,8 @@ int journal_recover(struct fs *fs, struct journal_state *out)
 			qsort(list.items, list.n, sizeof(*list.items), found_cmp);
 		err = list_check(fs, &list);
 	}
+	if (!err && lost)
+		err = list_check_whole(fs, &list, st.next_seq);
 	if (!err)
 		list_replay(fs, &list, &st);
 	free(list.items);

@@ -26,7 +26,9 @@ struct move {
 	struct dir_entry old_entry, new_entry;
 };
 
-/* 1 if a is b or above b; 0; -EUCLEAN. Under rename_lock. */
+/*
+ * 1 if a is b or above b; 0; -ENOTDIR: b is no directory; -ESTALE: what was above b is gone; -EUCLEAN. Under rename_lock.
+ */
 static int is_ancestor(struct fs *fs, uint64_t a, uint64_t b)
 {
 	for (uint32_t depth = 0; depth < DEPTH_MAX; depth++) {
@@ -42,7 +44,11 @@ static int is_ancestor(struct fs *fs, uint64_t a, uint64_t b)
 		if (err)
 			return err;
 		parent = le64_get(ip->media->parent_or_rdev);
+		/* A device has its number there; and a removed directory may name a parent whose number somebody else has by now. */
+		err = inode_is_dir(ip) ? 0 : depth ? -ESTALE : -ENOTDIR;
 		inode_put(fs, ip);
+		if (err)
+			return err;
 		if (parent == b)
 			break;
 		b = parent;
@@ -337,7 +343,7 @@ int namei_rename(struct fs *fs, const struct zus_rename *ren)
 		if (drops)
 			rwlock_unlock(&mv.victim->lock);
 		if (more)
-			(void)inode_free(fs, mv.victim);
+			inode_free_later(fs, mv.victim);
 	}
 put:
 	inode_put(fs, mv.moved);

@@ -8,6 +8,9 @@
 
 #include "pmfs2/alloc.h"
 #include "pmfs2/journal.h"
+#include "pmfs2/media_error.h"
+
+#define FREE_PIECES_MAX 8u /* that a run is cut into around bad blocks */
 
 void tx_begin(struct tx *tx, struct fs *fs)
 {
@@ -250,9 +253,8 @@ void tx_use(struct tx *tx, struct run run)
 	site_end(tx, site);
 }
 
-void tx_free(struct tx *tx, struct run run, int meta)
+static void run_free(struct tx *tx, struct run run, int meta)
 {
-	struct tx_site site = site_begin(tx);
 	struct tx_run *last = tx->n_runs ? &tx->runs[tx->n_runs - 1] : NULL;
 	enum tx_run_kind kind = meta ? TX_RUN_FREE_META : TX_RUN_FREE_DATA;
 
@@ -262,6 +264,28 @@ void tx_free(struct tx *tx, struct run run, int meta)
 		run_note(tx, run, kind);
 	bitmap_log(tx, run, 0);
 	tx->d_blocks += (int32_t)run.n;
+}
+
+/* Without its bad blocks, which are leaked; a run with many of them as a whole, so that the record stays small. */
+static void __attribute__((cold, noinline)) run_free_around_bad(struct tx *tx, struct run run, int meta)
+{
+	struct run good, rest = run;
+
+	for (uint32_t i = 0; rest.n && i < FREE_PIECES_MAX; i++) {
+		good = media_run_good(tx->fs, rest, &rest);
+		if (good.n)
+			run_free(tx, good, meta);
+	}
+}
+
+void tx_free(struct tx *tx, struct run run, int meta)
+{
+	struct tx_site site = site_begin(tx);
+
+	if (likely(!pmem_n_bad(tx->fs->pm)))
+		run_free(tx, run, meta);
+	else
+		run_free_around_bad(tx, run, meta);
 	site_end(tx, site);
 }
 
@@ -281,6 +305,8 @@ int tx_commit(struct tx *tx)
 		tx_apply_unlogged(tx);
 		return 0;
 	}
+	if (!err && unlikely(pmem_n_bad(tx->fs->pm)))
+		err = media_tx_check(tx);
 	for (uint32_t i = 0; !err && i < tx->n_runs; i++)
 		if (tx->runs[i].kind != TX_RUN_USE)
 			err = alloc_prepare_free(tx->fs, (struct run){ tx->runs[i].block, tx->runs[i].n });

@@ -237,7 +237,7 @@ int xattr_free_all(struct tx *tx, struct inode_edit *edit)
 }
 
 /* Writes the set to a fresh run of blocks and points image at it. */
-static int block_store(struct tx *tx, struct inode_edit *edit, const struct xset *set)
+static int block_store(struct tx *tx, struct inode_edit *edit, const struct xset *set, uint32_t alloc_flags)
 {
 	struct entry_pos pos = { .owner = le64_get(edit->image.ino) };
 	struct pmfs2_xattr_block head = {
@@ -248,7 +248,7 @@ static int block_store(struct tx *tx, struct inode_edit *edit, const struct xset
 	struct fs *fs = tx->fs;
 	struct run run;
 	uint32_t n = (uint32_t)((sizeof(head) + set->used + PMFS2_BLOCK_SIZE - 1) / PMFS2_BLOCK_SIZE);
-	int err = alloc_run(fs, 0, n, ALLOC_EXACT, &run);
+	int err = alloc_run(fs, 0, n, ALLOC_EXACT | alloc_flags, &run);
 
 	if (err)
 		return err;
@@ -263,7 +263,8 @@ static int block_store(struct tx *tx, struct inode_edit *edit, const struct xset
 	return 0;
 }
 
-static int set_store(struct tx *tx, struct inode_edit *edit, const struct xset *set, int *io_fence)
+/* shrinks: what there was took no less; it works on a full device. */
+static int set_store(struct tx *tx, struct inode_edit *edit, const struct xset *set, int shrinks, int *io_fence)
 {
 	struct pmfs2_inode *image = &edit->image;
 	int err = xattr_free_all(tx, edit);
@@ -283,7 +284,7 @@ static int set_store(struct tx *tx, struct inode_edit *edit, const struct xset *
 		return 0;
 	}
 	*io_fence = 1;
-	return block_store(tx, edit, set);
+	return block_store(tx, edit, set, shrinks ? ALLOC_RESERVE : 0);
 }
 
 /* The record of name and value at `to`, which is zeroed. Returns its length. */
@@ -346,7 +347,7 @@ int xattr_change(struct tx *tx, struct inode_edit *edit, struct zus_name name, c
 	r = set_build(&set, &old, &xn, value, &new);
 	if (r)
 		return r;
-	r = set_store(tx, edit, &new, io_fence);
+	r = set_store(tx, edit, &new, new.used <= set.used, io_fence);
 	free((void *)(uintptr_t)new.bytes);
 	return r;
 }

@@ -78,11 +78,16 @@ int vfs_get_blob(struct vfs *vfs, uint64_t node, struct zus_name name, void **ou
 	return -EBUSY;
 }
 
-void vfs_drop_capability(struct vfs *vfs, uint64_t node)
+int vfs_drop_capability(struct vfs *vfs, uint64_t node)
 {
 	const struct zus_ops *ops = vfs->fs->ops;
 	struct zus_name name = VFS_NAME("security.capability");
+	int err;
 
-	if (ops->getxattr && ops->removexattr && ops->getxattr(vfs->fs, node, name, NULL, 0) >= 0)
-		ops->removexattr(vfs->fs, node, name);
+	if (!ops->getxattr || !ops->removexattr)
+		return 0;
+	err = ops->getxattr(vfs->fs, node, name, NULL, 0);
+	if (err >= 0)
+		err = ops->removexattr(vfs->fs, node, name);
+	return err == -ENODATA || err == -EOPNOTSUPP ? 0 : err;
 }

@@ -78,7 +78,7 @@ struct vfs_range {
 	uint32_t flags; /* ZUS_IO_* except ZUS_IO_WRITE */
 };
 
-/* Bytes read, 0 at the end of the file, or a negative errno when none were. */
+/* Bytes read, fewer only at the end of the file, or a negative errno. */
 ssize_t vfs_read(struct vfs *vfs, const struct vfs_range *range, void *buf);
 /* Bytes written, or a negative errno when none were. Durable on return: yes. */
 ssize_t vfs_write(struct vfs *vfs, const struct vfs_range *range, const void *buf);

@@ -59,14 +59,20 @@ static int setattr_mode(struct vfs *vfs, uint64_t node, const struct zus_setattr
 int vfs_setattr(struct vfs *vfs, uint64_t node, const struct zus_setattr *set, struct zus_attr *out_attr)
 {
 	struct zus_fs *fs = vfs->fs;
-	int err;
+	int err = 0;
 
+	/* Before the change, as in a write: a new owner must never find a capability that was given under the old one. */
+	if (set->valid & ZUS_SET_KILL_PRIV) {
+		err = fs->ops->getattr(fs, node, out_attr);
+		if (!err && S_ISREG(out_attr->mode))
+			err = vfs_drop_capability(vfs, node);
+	}
+	if (err)
+		return err;
 	if ((set->valid & ZUS_SET_MODE) && fs->ops->getxattr)
 		err = setattr_mode(vfs, node, set, out_attr);
 	else
 		err = fs->ops->setattr(fs, node, set, out_attr);
-	if (!err && (set->valid & ZUS_SET_KILL_PRIV) && S_ISREG(out_attr->mode))
-		vfs_drop_capability(vfs, node);
 	if (set->valid & SET_DIR_INFO)
 		dir_cache_invalidate(&vfs->dirs, node);
 	return err;

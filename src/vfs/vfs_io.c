@@ -19,6 +19,7 @@
 /* One step of a copy between files, and the most that one call does. */
 #define COPY_CHUNK_BYTES (1u << 20)
 #define COPY_MAX_BYTES (64u << 20)
+#define COPY_RETRY_BYTES 4096u
 
 /* True if the extents lie inside the device and add up to what they should. */
 static bool extents_ok(const struct zus_fs *fs, const struct zus_io *io, bool may_hole)
@@ -110,7 +111,8 @@ ssize_t vfs_read(struct vfs *vfs, const struct vfs_range *range, void *buf)
 			break;
 		done += io.mapped;
 	}
-	return done ? (ssize_t)done : err;
+	/* Never fewer bytes because of an error: the kernel takes a short read for the end of the file, and asks page by page. */
+	return err ? err : (ssize_t)done;
 }
 
 static void write_extents(struct zus_fs *fs, const struct zus_io *io, const uint8_t *from)
@@ -132,7 +134,9 @@ ssize_t vfs_write(struct vfs *vfs, const struct vfs_range *range, const void *bu
 		return -EFBIG;
 	/* Before the bytes: they must never stand there with a capability that was given to others. */
 	if (range->len && (range->flags & ZUS_IO_KILL_PRIV))
-		vfs_drop_capability(vfs, range->node);
+		err = vfs_drop_capability(vfs, range->node);
+	if (err)
+		return err;
 	while (done < range->len) {
 		err = io_begin_checked(vfs, &io, range, done, ZUS_IO_WRITE);
 		if (!err && !io.mapped) {
@@ -200,7 +204,11 @@ static ssize_t data_copy(struct vfs *vfs, const struct vfs_range *src, uint64_t 
 	if (chunk.len > COPY_CHUNK_BYTES)
 		chunk.len = COPY_CHUNK_BYTES;
 	n = vfs_read(vfs, &chunk, buf);
-
+	if (n == -EIO && chunk.len > COPY_RETRY_BYTES) {
+		/* A bad page in it: up to there it can be copied. */
+		chunk.len = COPY_RETRY_BYTES - chunk.off % COPY_RETRY_BYTES;
+		n = vfs_read(vfs, &chunk, buf);
+	}
 	if (n <= 0)
 		return n;
 	dst.len = (uint64_t)n;

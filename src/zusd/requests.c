@@ -194,8 +194,10 @@ static int handle_list(struct session *s, int *fd)
 {
 	struct fuse_mount_entry *entry = malloc(sizeof(*entry));
 	struct server_mount *m;
-	int err = entry ? 0 : -ENOMEM;
+	int err = 0;
 
+	if (!entry)
+		return answer_error(s, -ENOMEM, "not enough memory");
 	for (uint64_t id = 0; !err && (m = mount_table_pin_above(s->set->mounts, id)); mount_unpin(m)) {
 		id = m->id;
 		err = send_item(s, m, entry);

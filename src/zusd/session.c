@@ -19,6 +19,8 @@
 
 /* A client that says nothing for so long is gone or hangs: a mount that it has prepared is given up. */
 #define SILENCE_S 60
+/* The main loop waits no longer for the greeting of one that it turns away. */
+#define TURN_AWAY_US 200000
 
 void session_set_init(struct session_set *set, struct mount_table *mounts, const struct loader *loader, int wake_fd)
 {
@@ -130,10 +132,35 @@ static int session_spawn(struct session_set *set, int sock, int slot)
 	return err;
 }
 
+/*
+ * A connection that cannot be served gets an answer to its greeting: one that is only closed would make a client start another
+ * server, and wait for it. The message is on the stack (64 KiB, the main thread's): memory may be what is missing.
+ */
+static void turn_away(int sock, int err, const char *why)
+{
+	const struct timeval patience = { .tv_usec = TURN_AWAY_US };
+	struct control_msg msg;
+	int fd = -1;
+
+	log_warning("a control connection is refused: %s", why);
+	setsockopt(sock, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
+	setsockopt(sock, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience));
+	if (control_msg_recv(sock, &msg, &fd))
+		return;
+	if (fd >= 0)
+		close(fd);
+	control_msg_begin(&msg, CONTROL_ERROR);
+	control_msg_put_u64(&msg, CONTROL_TAG_ERRNO, (uint64_t)-err);
+	control_msg_put_str(&msg, CONTROL_TAG_MESSAGE, why);
+	err = control_msg_send(sock, &msg, -1);
+	if (err)
+		log_debug("nobody to tell that: %s", strerror(-err));
+}
+
 void session_new(struct session_set *set, int sock)
 {
 	const struct timeval silence = { .tv_sec = SILENCE_S };
-	int slot;
+	int slot, err;
 
 	if (control_socket_check_peer(sock, NULL)) {
 		log_warning("a control connection of another user is refused");
@@ -144,12 +171,15 @@ void session_new(struct session_set *set, int sock)
 	setsockopt(sock, SOL_SOCKET, SO_SNDTIMEO, &silence, sizeof(silence));
 	slot = slot_take(set, sock);
 	if (slot < 0) {
-		log_warning("a control connection is refused: there are %u already", SESSIONS_MAX);
+		/* At the end of the server a closed connection is what tells clients to start another one. */
+		if (session_set_count(set) == SESSIONS_MAX)
+			turn_away(sock, -EUSERS, "the server has as many control connections as it can; try again later");
 		close(sock);
 		return;
 	}
-	if (session_spawn(set, sock, slot)) {
-		log_warning("a control connection is refused: no memory");
+	err = session_spawn(set, sock, slot);
+	if (err) {
+		turn_away(sock, err, err == -ENOMEM ? "the server has not enough memory" : "the server can make no thread");
 		slot_give_back(set, slot);
 	}
 }

@@ -112,10 +112,14 @@ struct pmfs2_horizon {
 	le64 free_blocks; /* without the effects of records at or above seq */
 	le64 used_inodes;
 	le64 written; /* slots written so far; its lowest bit says which slot this is */
-	le64 clean; /* 1: unmounted cleanly */
+	le64 clean; /* PMFS2_CLEAN_* */
 	le64 zero[2];
 };
 static_assert(sizeof(struct pmfs2_horizon) == 64, "media");
+
+#define PMFS2_CLEAN_NO 0ull /* mounted, or not unmounted */
+#define PMFS2_CLEAN_YES 1ull /* unmounted cleanly */
+#define PMFS2_CLEAN_DAMAGED 2ull /* a mount or an unfinished fsck has found damage: no mount for writing before fsck */
 
 struct pmfs2_state {
 	struct pmfs2_horizon horizon[2];

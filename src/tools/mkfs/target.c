@@ -16,8 +16,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "busy.h"
 #include "pmfs2/media/super.h"
+#include "tools/common/busy.h"
 #include "tools/common/say.h"
 #include "tools/common/text.h"
 

@@ -90,6 +90,8 @@ int mount_server_connect(struct control_client *cl, const char *socket_path)
 			cl->path);
 	else if (err == -ECHILD)
 		fprintf(stderr, "mount.pmfs2: the server did not start (%s)\n", zusd_path);
+	else if (cl->msg.type == CONTROL_ERROR)
+		fprintf(stderr, "mount.pmfs2: %s: %s\n", cl->path, control_client_error(cl, err));
 	else
 		fprintf(stderr, "mount.pmfs2: no server on %s: %s; start zusd\n", cl->path, strerror(-err));
 	return MOUNT_EXIT_FAIL;

@@ -56,8 +56,8 @@ struct fuse_task {
 	uint64_t ref_node; /* not 0: the answer carries one reference on it */
 	uint64_t n_bytes; /* of file data moved, for the statistics */
 	/*
-	 * Sends the answer at once from many places (READ, straight from the device). iov[0] is left to the channel. NULL: the
-	 * channel cannot.
+	 * Sends the answer at once from many places (READ, straight from the device). iov[0] is left to the channel. -EFAULT:
+	 * some of them cannot be read, the request has failed. NULL: the channel cannot.
 	 */
 	int (*send_gather)(struct fuse_task *task, struct iovec *iov, int n_iov);
 	bool sent; /* send_gather() was called */

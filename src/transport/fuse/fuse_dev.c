@@ -127,28 +127,28 @@ static int write_answer(const struct fuse_dev *dev, struct fuse_out_header *head
 }
 
 /*
- * Completes iov[0] with the header and sends. An answer that is not delivered gives its references back; where its bytes could not
- * be read (poisoned media), an error goes instead.
+ * Completes iov[0] with the header and sends. An answer that is not delivered gives its references back. -EFAULT: its bytes could
+ * not be read (a media error under the mapping); the kernel has failed the request with EIO.
  */
-static void send_answer(struct fuse_task *task, int error, struct iovec *iov, int n_iov)
+static int send_answer(struct fuse_task *task, int error, struct iovec *iov, int n_iov)
 {
 	const struct dev_task *dt = container_of(task, struct dev_task, task);
 	struct fuse_out_header header = { .error = error, .unique = task->req.unique };
 	int err = write_answer(dt->dev, &header, iov, n_iov);
 
 	if (!err)
-		return;
+		return 0;
 	fuse_task_undeliver(task);
-	if (err != -ENOENT && err != -ENODEV && err != -ENOTCONN && err != -ECONNABORTED) {
+	if (err != -EFAULT && err != -ENOENT && err != -ENODEV && err != -ENOTCONN && err != -ECONNABORTED) {
 		header.error = -EIO;
 		write_answer(dt->dev, &header, iov, 1);
 	}
+	return err == -EFAULT ? err : 0;
 }
 
 static int send_gather(struct fuse_task *task, struct iovec *iov, int n_iov)
 {
-	send_answer(task, 0, iov, n_iov);
-	return 0;
+	return send_answer(task, 0, iov, n_iov);
 }
 
 /* Returns the time when the answer was ready. */

@@ -18,6 +18,7 @@ static const uint8_t zeros[ZEROS_LEN];
 #define GATHER_N_IOV (VFS_N_EXTENTS + 64u)
 /* Below this the copy is cheaper than the longer way through the kernel's iovec. */
 #define GATHER_MIN_BYTES 1024u
+#define TOUCH_BYTES 4096u
 
 static int gather_add_zeros(struct iovec *iov, int n, uint64_t len)
 {
@@ -55,6 +56,17 @@ static int gather_build(const struct zus_fs *fs, const struct zus_io *io, struct
 	return n;
 }
 
+/*
+ * The kernel could not copy out of the mapping, and has failed the request. A load of ours tells the plug-in which page it is: it
+ * catches the fault (the transfer is still open), and logs it.
+ */
+static void gather_touch(const struct iovec *iov, int n)
+{
+	for (int i = 1; i < n; i++)
+		for (size_t at = 0; at < iov[i].iov_len; at += TOUCH_BYTES - ((uintptr_t)iov[i].iov_base + at) % TOUCH_BYTES)
+			(void)__atomic_load_n((const uint8_t *)iov[i].iov_base + at, __ATOMIC_RELAXED);
+}
+
 /* -E2BIG: needs more than one transfer or too many pieces; nothing was sent. */
 static int read_gather(struct fuse_task *task, const struct vfs_range *range)
 {
@@ -73,6 +85,10 @@ static int read_gather(struct fuse_task *task, const struct vfs_range *range)
 		task->n_bytes = io.mapped;
 		task->sent = true;
 		err = task->send_gather(task, iov, n);
+		if (err == -EFAULT) {
+			gather_touch(iov, n);
+			err = -EIO;
+		}
 	} else {
 		err = n;
 	}

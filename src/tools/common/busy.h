@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Users of a device or file that hold no lock which we could see: the mount table, loop devices. */
-#ifndef TOOLS_MKFS_BUSY_H
-#define TOOLS_MKFS_BUSY_H
+#ifndef TOOLS_BUSY_H
+#define TOOLS_BUSY_H
 
 #include <stddef.h>
 #include <sys/stat.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Users of a device or file: /proc/self/mountinfo names mounts, /sys/block the files under loop devices. */
-#include "busy.h"
+#include "tools/common/busy.h"
 
 #include <dirent.h>
 #include <limits.h>
