@@ -5,7 +5,7 @@ PREFIX ?= /usr/local
 DESTDIR ?=
 MESON_ARGS ?=
 
-.PHONY: all install deps try check check-asan check-tsan bench bench-fences bench-scale clean
+.PHONY: all install deps try check check-asan check-tsan bench bench-fences bench-fsck bench-scale crash-long crash-seeded faults-long fuzz clean
 
 all: $(BUILD)/build.ninja
 	ninja -C $(BUILD)
@@ -40,8 +40,30 @@ bench: deps all
 bench-fences: all
 	$(BUILD)/bench/fences
 
+bench-fsck: all
+	BUILD=$(abspath $(BUILD)) bench/fsck.sh
+
 bench-scale: deps all
 	BUILD=$(abspath $(BUILD)) bench/scale.sh
 
+# Each fuzzer for TIME seconds, and every bit of small images flipped.
+TIME ?= 600
+fuzz: deps all
+	BUILD=$(abspath $(BUILD)) tests/fuzz/run.sh --time $(TIME)
+
+# Power loss at every fence of some thousand workloads: the whole. (make check has a quick level.)
+crash-long: all
+	$(BUILD)/tests/crash/crash-explore --level long --minimise
+	tests/crash/seeded-bugs.sh
+	BUILD=$(abspath $(BUILD)) tests/faults/faults_long.sh
+
+# Bugs of each class that testers have found, seeded one by one into a copy of the sources: each must be caught.
+crash-seeded: deps
+	tests/crash/seeded-bugs.sh
+
+# Memory, space, descriptors, threads that run out; signals; kill -9: the whole, as a table.
+faults-long: all
+	BUILD=$(abspath $(BUILD)) tests/faults/faults_long.sh
+
 clean:
-	rm -rf $(BUILD) $(BUILD)-clang $(BUILD)-asan $(BUILD)-tsan
+	rm -rf $(BUILD) $(BUILD)-clang $(BUILD)-asan $(BUILD)-tsan $(BUILD)-fuzz

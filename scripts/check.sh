@@ -3,7 +3,7 @@
 # Builds and runs every test. One line per suite with its time, the failed and skipped cases by name, and as the very last line
 # "N passed, N failed, N skipped". Exit code 1 if anything failed. What is missing counts as failed, not as skipped.
 #
-#   check.sh [WORD...]     only suites whose name contains one of the words (build, style, unit, posix, model, apps, server, asan, tsan)
+#   check.sh [WORD...]     only suites whose name contains one of the words (build, style, unit, posix, model, apps, server, fsck, faults, crash, asan, tsan)
 #   CHECK_LOGS=DIR         keep the full output of each suite there
 set -u
 cd "$(dirname "$0")/.." || exit 2
@@ -139,7 +139,6 @@ unit_tests()
 {
 	local name protocol command n=0
 
-	wanted "$1" || return 0
 	while IFS=$'\t' read -r name protocol command; do
 		n=$((n + 1))
 		if [ "$protocol" = tap ]; then
@@ -189,6 +188,13 @@ check_apps()
 	root_suite "apps kill9" 200 tests/apps/kill9.sh
 }
 
+# A machine that fails (kill -9 is among the apps, memory and space among the unit tests).
+check_faults()
+{
+	root_suite "faults signals" 120 tests/faults/signals.sh
+	root_suite "faults limits" 120 tests/faults/limits.sh
+}
+
 # Scripts that mount for themselves. (Those of tests/tools need no mount: meson runs them with the unit tests.)
 check_server()
 {
@@ -200,6 +206,13 @@ check_server()
 		root_suite "server $(basename "$script" .sh)" 240 "$script"
 	done
 	[ $n -gt 0 ] || step "server: there are tests in tests/server" 5 false
+}
+
+# fsck.pmfs2 and mounts. (Its golden images, cut repairs and options are among the unit tests: "check.sh fsck" runs them too.)
+check_fsck()
+{
+	root_suite "fsck on mounts" 120 tests/fsck/mount.sh
+	step "fsck of 50,000 files" 60 bench/fsck.sh -n 50000
 }
 
 check_asan()
@@ -246,8 +259,13 @@ unit_tests unit "$BUILD"
 check_posix
 check_model
 check_server
+check_fsck
 check_apps
+check_faults
+suite "crash: explorer, quick level" 600 "$BUILD/tests/crash/crash-explore" --level quick --tap
+suite "crash: seeded bugs, a sample" 400 env TAP=1 tests/crash/seeded-bugs.sh --sample 3
 step "bench: fences" 300 "$BUILD/bench/fences"
+suite "fuzz" 900 tests/fuzz/run.sh --tap --time 20 --flips 600
 check_asan
 check_tsan
 summary

@@ -21,27 +21,23 @@
 #include "base/log.h"
 #include "base/util.h"
 #include "crash/explore.h"
+#include "crash/plan.h"
 #include "crash/scenario.h"
-#include "crash/workload.h"
 
 #define PLAN_MAX 2000u
-#define PLAN_LIMIT_S 300u
-
-/* How many workloads of each class. 0: all of it. */
-static const struct {
-	const char *name;
-	uint32_t n;
-} plan_classes[] = { { "bugs", 0 }, { "ace1", 0 }, { "concurrent", 60 }, { "fuzz", 80 }, { "ace2", 300 } };
+#define PLAN_LIMIT_S 100u
 
 struct planned {
 	char *text; /* of a workload; the name of a scenario */
 	const struct scenario *scenario; /* NULL: a workload */
+	struct explore_options explore; /* how thoroughly */
 	double seconds; /* unmutated */
 };
 
 struct mutation_run {
 	const struct mutate_options *opt;
-	struct explore_options explore;
+	void (*failed)(void *ctx, const struct explore_failure *failure);
+	void *failed_ctx;
 	struct planned plan[PLAN_MAX];
 	uint32_t n_plan;
 	uint32_t n_sites;
@@ -143,31 +139,23 @@ static int farm_run(struct mutation_run *run, const struct farm *farm)
 /* --- the plan ----------------------------------------------------------------------------------------------------------------
  */
 
-static void plan_add(struct mutation_run *run, char *text, const struct scenario *scenario)
+/* The scenarios, and the quick level of the explorer. */
+static int plan_new(struct mutation_run *run)
 {
-	if (text && run->n_plan < PLAN_MAX)
-		run->plan[run->n_plan++] = (struct planned){ .text = text, .scenario = scenario };
-	else
-		free(text);
-}
+	const struct plan_wish wish = { .k = UINT32_MAX, .k2 = UINT32_MAX, .cap = UINT64_MAX };
+	struct plan plan = { .seed = run->opt->seed };
+	int err = plan_level("quick", &wish, &plan);
 
-static void plan_class(struct mutation_run *run, const struct workload_class *c, uint32_t n)
-{
-	/* Of a class that is a list, a sample is spread over it. */
-	uint64_t step = n && c->count > n ? c->count / n : 1;
+	for (const struct scenario_named *sc = scenarios; sc->name && run->n_plan < PLAN_MAX; sc++)
+		run->plan[run->n_plan++] = (struct planned){ .text = strdup(sc->name), .scenario = sc->scenario };
+	for (uint64_t i = 0; !err && i < plan.total && run->n_plan < PLAN_MAX; i++) {
+		struct planned *p = &run->plan[run->n_plan++];
 
-	for (uint64_t i = 0; (!n || i < n) && (!c->count || i * step < c->count); i++)
-		plan_add(run, c->text(i * step, run->opt->seed), NULL);
-}
-
-static void plan_new(struct mutation_run *run)
-{
-	for (const struct scenario_named *sc = scenarios; sc->name; sc++)
-		plan_add(run, strdup(sc->name), sc->scenario);
-	for (size_t p = 0; p < ARRAY_SIZE(plan_classes); p++)
-		for (const struct workload_class *c = workload_classes; c->name; c++)
-			if (!strcmp(c->name, plan_classes[p].name))
-				plan_class(run, c, plan_classes[p].n);
+		p->text = plan_workload(&plan, i, &p->explore);
+	}
+	for (uint32_t i = 0; i < run->n_plan; i++)
+		err = run->plan[i].text ? err : -ENOMEM;
+	return err;
 }
 
 static void plan_say(void *ctx, const struct explore_failure *failure)
@@ -176,19 +164,22 @@ static void plan_say(void *ctx, const struct explore_failure *failure)
 	       failure->image, failure->why);
 }
 
-/* 1 if one entry of the plan fails; the first failure is said through run->explore.failed. */
+/* 1 if one entry of the plan fails; the first failure is said through run->failed. */
 static int planned_explore(struct mutation_run *run, uint32_t i)
 {
 	const struct planned *p = &run->plan[i];
+	struct explore_options opt = p->explore;
 	struct explore_stats stats = { 0 };
 	struct scenario_result r;
 	int err;
 
+	opt.failed = run->failed;
+	opt.ctx = run->failed_ctx;
 	if (!p->scenario)
-		return explore_workload(p->text, &run->explore, &stats, NULL) != 0;
+		return explore_workload(p->text, &opt, &stats, NULL) != 0;
 	err = scenario_run(p->scenario, &r);
 	if (err || r.failures)
-		run->explore.failed(run->explore.ctx, &(struct explore_failure){ p->text, r.image, "", r.why });
+		run->failed(run->failed_ctx, &(struct explore_failure){ p->text, r.image, "", r.why });
 	return err || r.failures;
 }
 
@@ -197,7 +188,7 @@ static void plan_try(struct mutation_run *run, uint32_t i)
 {
 	double start = now_s();
 
-	run->explore.failed = plan_say;
+	run->failed = plan_say;
 	run->plan_failed[i] = (uint32_t)planned_explore(run, i);
 	run->plan_seconds[i] = now_s() - start;
 	for (uint32_t s = 0; s < run->n_sites; s++)
@@ -206,7 +197,10 @@ static void plan_try(struct mutation_run *run, uint32_t i)
 
 static void plan_ended(struct mutation_run *run, uint32_t i, int status)
 {
-	if (status) {
+	if (status != -1 && WIFSIGNALED(status) && WTERMSIG(status) == SIGALRM) {
+		printf("# left out, more than %u s: %s\n", PLAN_LIMIT_S, run->plan[i].text);
+		memset(run->reach + (size_t)i * run->n_sites, 0, run->n_sites);
+	} else if (status) {
 		run->plan_failed[i] = 1;
 		printf("# died without any mutation (status %d): %s\n", status, run->plan[i].text);
 	}
@@ -247,9 +241,8 @@ static void mutant_try(struct mutation_run *run, uint32_t m)
 	double start = now_s();
 
 	r->fate = MUTANT_UNREACHED;
-	run->explore.failures_max = 1;
-	run->explore.failed = mutant_caught;
-	run->explore.ctx = r;
+	run->failed = mutant_caught;
+	run->failed_ctx = r;
 	__start_pmem_sites[mutant->site].mutation = (uint32_t)mutant->mutation;
 	for (uint32_t o = 0; o < run->n_plan && r->fate != MUTANT_CAUGHT; o++) {
 		uint32_t i = run->order[o];
@@ -367,8 +360,9 @@ static void mutants_select(struct mutation_run *run, const char *only)
 
 static int run_init(struct mutation_run *run, const struct mutate_options *opt)
 {
+	int err;
+
 	run->opt = opt;
-	run->explore = (struct explore_options){ .k = 2, .k2 = 1, .cap = 2000, .second = 1, .failures_max = 1 };
 	run->n_sites = (uint32_t)(__stop_pmem_sites - __start_pmem_sites);
 	run->mutants = mutants_list(&run->n_mutants);
 	if (!run->mutants)
@@ -376,7 +370,9 @@ static int run_init(struct mutation_run *run, const struct mutate_options *opt)
 	mutants_select(run, opt->only);
 	if (opt->list)
 		return 0;
-	plan_new(run);
+	err = plan_new(run);
+	if (err)
+		return err;
 	run->reach = shared_alloc((size_t)run->n_plan * run->n_sites);
 	run->plan_seconds = shared_alloc(run->n_plan * sizeof(*run->plan_seconds));
 	run->plan_failed = shared_alloc(run->n_plan * sizeof(*run->plan_failed));

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The mutation score: at each call site of the engine that stores, flushes, fences or logs, the step is left out or done at the wrong
- * moment (pmem/site.h), and the explorer has to notice. A mutation that passes is a hole in the tests, or a step that the product
- * does not need.
+ * The mutation score: at each call site of the engine that stores, flushes, fences or logs, the step is left out or done at the
+ * wrong moment (pmem/site.h), and the explorer has to notice. A mutation that passes is a hole in the tests, or a step that the
+ * product does not need.
  */
 #ifndef CRASH_MUTATE_H
 #define CRASH_MUTATE_H

@@ -16,7 +16,7 @@ static const char usage[] = "Usage: crash-mutate [OPTION...]\n"
 			    "  -l, --list       only list the mutations\n"
 			    "  -o, --only TEXT  only mutations whose FILE:LINE:CALL:MUTATION has TEXT in it\n"
 			    "  -s, --seed N     of sampled workloads (default 1)\n"
-			    "  -t, --time S     seconds for each mutation (default 120)\n"
+			    "  -t, --time S     seconds for each mutation (default 300)\n"
 			    "  -h, --help       this text\n"
 			    "\n"
 			    "Mutations: drop (not done), noflush (a copy whose lines nobody writes back), unlogged (stored in "
@@ -50,7 +50,7 @@ int main(int argc, char **argv)
 		{ 0 },
 	};
 	long cores = sysconf(_SC_NPROCESSORS_ONLN);
-	uint64_t jobs = cores > 0 ? (uint64_t)cores : 1, limit_s = 120;
+	uint64_t jobs = cores > 0 ? (uint64_t)cores : 1, limit_s = 300;
 	struct mutate_options opt = { .seed = 1 };
 	int c, bad = 0;
 

@@ -58,8 +58,12 @@ static void bucket_dyn_out_of_bounds_is_refused(void)
 		{ .slots = 1, .tail = 65528 },
 		{ .slots = 1, .tail = 4000, .dead = 104 },
 		{ .slots = 1, .tail = 4000, .dead = 4 },
+		{ .slots = 2, .tail = 4000, .live = 2, .dead = 24 }, /* dead bytes, but no dead slot */
+		{ .slots = 2, .tail = 4000, .live = 1, .dead = 16 },
+		{ .slots = 2, .tail = 3000, .live = 1, .dead = 288 },
+		{ .slots = 66, .tail = 4000, .live = 2 }, /* one wrong bit in the number of slots */
 	};
-	const struct bucket_dyn good = { .slots = 168, .tail = 736, .live = 168, .dead = 3360 };
+	const struct bucket_dyn good = { .slots = 168, .tail = 736, .live = 28, .dead = 3360 };
 	struct bucket_dyn out;
 
 	for (size_t i = 0; i < ARRAY_SIZE(bad); i++)

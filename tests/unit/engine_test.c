@@ -216,6 +216,27 @@ static void rename_of_every_form_keeps_links_and_parents_right(void)
 	CHECK_EQ(attr.nlink, 3);
 }
 
+/* A device whose number is that of its own inode looks like a directory that is its own parent. */
+static void rename_in_what_is_no_directory_is_refused(void)
+{
+	struct rig rig = rig_new(8 * MIB, 0);
+	struct zus_new new = { .mode = S_IFCHR | 0600 };
+	uint64_t dir = rig_mknod(&rig, ROOT, "d", S_IFDIR | 0755);
+	struct zus_attr first, attr;
+
+	rig_mknod(&rig, dir, "f", S_IFREG | 0600);
+	/* The number of an inode that goes is that of the next one. */
+	CHECK_EQ(rig_create(&rig, ROOT, "dev", S_IFREG | 0600, &first), 0);
+	rig.fs->ops->forget(rig.fs, first.node, 1);
+	CHECK_EQ(rig.fs->ops->unlink(rig.fs, ROOT, rig_name("dev")), 0);
+	new.rdev = first.ino;
+	CHECK_EQ(rig.fs->ops->create(rig.fs, ROOT, rig_name("dev"), &new, &attr), 0);
+	CHECK_EQ(attr.ino, first.ino);
+	CHECK_EQ(rig_rename(&rig, dir, "f", attr.node, "g", 0), -ENOTDIR);
+	CHECK_EQ(rig_rename(&rig, attr.node, "f", dir, "g", 0), -ENOTDIR);
+	CHECK_EQ(rig_rename(&rig, dir, "f", ROOT, "g", 0), 0);
+}
+
 static void rename_within_one_directory_of_one_entry_works(void)
 {
 	struct rig rig = rig_new(16 * MIB, 0);
@@ -499,6 +520,7 @@ int main(int argc, char **argv)
 		TAP_CASE(tmpfile_that_is_linked_survives),
 		TAP_CASE(inode_number_reused_has_another_generation),
 		TAP_CASE(rename_of_every_form_keeps_links_and_parents_right),
+		TAP_CASE(rename_in_what_is_no_directory_is_refused),
 		TAP_CASE(rename_within_one_directory_of_one_entry_works),
 		TAP_CASE(xattr_inline_and_in_block_read_back),
 		TAP_CASE(xattr_set_of_many_blocks_can_be_replaced_on_and_on),

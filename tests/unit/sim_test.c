@@ -139,6 +139,26 @@ static void sim_without_record_has_no_events_and_no_verify(void)
 	pmem_close(pm);
 }
 
+static void sim_without_base_records_again_and_again(void)
+{
+	struct pmem *pm = sim_new(PMEM_SIM_RECORD | PMEM_SIM_NO_BASE);
+	const struct pmem_event *ev;
+	uint64_t off;
+
+	CHECK(!pmem_sim_base_image(pm));
+	for (uint64_t round = 1; round <= 3; round++) {
+		pmem_zero(pm, pm->base, 3 << 20);
+		pmem_store64(pm, (const le64 *)pmem_at(pm, 8 * round), round);
+		CHECK_EQ(pmem_sim_events(pm, &ev), 2);
+		CHECK_EQ(ev[1].off, 8 * round);
+		CHECK_EQ(ev[1].data[0], round);
+		pmem_sim_reset_events(pm);
+		CHECK_EQ(pmem_sim_events(pm, &ev), 0);
+	}
+	CHECK_EQ(pmem_sim_verify(pm, &off), -EOPNOTSUPP);
+	pmem_close(pm);
+}
+
 static void sim_verify_after_random_stores_passes_and_finds_a_bypass(void)
 {
 	struct pmem *pm = sim_new(PMEM_SIM_RECORD);
@@ -260,6 +280,7 @@ int main(int argc, char **argv)
 		TAP_CASE(sim_empty_ranges_record_nothing),
 		TAP_CASE(sim_counts_lines_fences_and_bytes),
 		TAP_CASE(sim_without_record_has_no_events_and_no_verify),
+		TAP_CASE(sim_without_base_records_again_and_again),
 		TAP_CASE(sim_verify_after_random_stores_passes_and_finds_a_bypass),
 		TAP_CASE(sim_from_four_threads_keeps_each_threads_order),
 		TAP_CASE(sim_store_outside_or_misaligned_aborts),

@@ -1,0 +1,169 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* What recovery at mount can tell from a crash, and refuses: wrong bits in the journal, in a horizon slot, in the inode table's
+ * count. */
+#include "base/util.h"
+#include "lib/rig.h"
+#include "pmfs2/media/super.h"
+
+#define IMAGE_BYTES (8ull << 20)
+#define FILES 12 /* names made, a record each: more than there are rings */
+
+static void quiet(void *ctx, int level, const char *msg)
+{
+	(void)ctx;
+	(void)level;
+	(void)msg;
+}
+
+/* The device of a server that was killed. */
+struct dead {
+	struct pmem *pm;
+	const struct pmfs2_super *sb;
+	struct pmfs2_state *state;
+};
+
+/* Each name a record in one ring. */
+static void names_make(struct rig *rig, const char *prefix)
+{
+	char name[32];
+
+	for (int i = 0; i < FILES; i++) {
+		snprintf(name, sizeof(name), "%s%d", prefix, i);
+		rig_mknod(rig, ZUS_NODE_ROOT, name, S_IFREG | 0644);
+	}
+}
+
+static struct dead kill_it(struct rig *rig)
+{
+	struct dead d = { .pm = rig_copy(rig->pm->base, rig->pm->size) };
+
+	fs_abandon(fs_of(rig->fs));
+	d.sb = (const void *)d.pm->base;
+	d.state = (void *)(d.pm->base + PMFS2_BLOCK_SIZE);
+	return d;
+}
+
+static int mount_of(struct dead *d, struct rig *out)
+{
+	static const struct zus_host host = { .abi = ZUS_PLUGIN_ABI, .log = quiet };
+
+	out->pm = d->pm;
+	return pmfs2_mount_pmem(d->pm, &host, 0, &out->fs);
+}
+
+static struct pmfs2_horizon *newest_slot(const struct dead *d)
+{
+	return &d->state->horizon[le64_get(d->state->horizon[1].written) > le64_get(d->state->horizon[0].written)];
+}
+
+/* The first ring that was written to since the last checkpoint, and its last record. */
+static struct pmfs2_record *first_record(const struct dead *d, struct pmfs2_record **out_last)
+{
+	uint64_t horizon = le64_get(newest_slot(d)->seq), last = 0;
+	uint8_t *at = d->pm->base + (le64_get(d->sb->journal_block) << PMFS2_BLOCK_SHIFT);
+	struct pmfs2_record *first;
+
+	for (;;) {
+		first = (void *)at;
+		if (le32_get(first->magic) == PMFS2_MAGIC_RECORD && le64_get(first->seq) >= horizon)
+			break;
+		at += le32_get(d->sb->ring_blocks) << PMFS2_BLOCK_SHIFT;
+	}
+	for (struct pmfs2_record *rec = first; le32_get(rec->magic) == PMFS2_MAGIC_RECORD && le64_get(rec->seq) > last;
+	     rec = (void *)((uint8_t *)rec + le32_get(rec->len))) {
+		last = le64_get(rec->seq);
+		*out_last = rec;
+	}
+	return first;
+}
+
+static void record_with_a_wrong_bit_before_others_is_refused(void)
+{
+	struct rig rig = rig_new(IMAGE_BYTES, 0), again;
+	struct pmfs2_record *first, *last;
+	struct dead d;
+
+	names_make(&rig, "a");
+	d = kill_it(&rig);
+	first = first_record(&d, &last);
+	CHECK(first != last);
+	for (uint32_t bit = 0; bit < le32_get(last->len) * 8; bit += 13) {
+		((uint8_t *)first)[bit / 8] ^= (uint8_t)(1u << bit % 8);
+		CHECK_EQ(mount_of(&d, &again), -EUCLEAN);
+		((uint8_t *)first)[bit / 8] ^= (uint8_t)(1u << bit % 8);
+	}
+	CHECK_EQ(mount_of(&d, &again), 0);
+	again.fs->ops->unmount(again.fs);
+}
+
+static void record_torn_at_the_end_of_a_ring_is_a_crash(void)
+{
+	struct rig rig = rig_new(IMAGE_BYTES, 0), again;
+	struct pmfs2_record *last;
+	struct dead d;
+
+	names_make(&rig, "a");
+	d = kill_it(&rig);
+	first_record(&d, &last);
+	memset((uint8_t *)last + 32, 0, 8);
+	CHECK_EQ(mount_of(&d, &again), 0);
+	again.fs->ops->unmount(again.fs);
+}
+
+static void horizon_slot_torn_by_a_crash_loses_nothing(void)
+{
+	struct rig rig = rig_new(IMAGE_BYTES, 0), again;
+	struct zus_attr attr;
+	struct dead d;
+
+	names_make(&rig, "a");
+	journal_checkpoint(fs_of(rig.fs));
+	d = kill_it(&rig);
+	newest_slot(&d)->free_blocks = le64_of(7);
+	CHECK_EQ(mount_of(&d, &again), 0);
+	CHECK_EQ(rig_lookup(&again, ZUS_NODE_ROOT, "a11", &attr), 0);
+	again.fs->ops->unmount(again.fs);
+}
+
+/* Where it was whole and records were written behind it, the older slot is no start: what it needs was overwritten. */
+static void horizon_slot_that_rotted_is_refused(void)
+{
+	struct rig rig = rig_new(IMAGE_BYTES, 0), again;
+	struct dead d;
+
+	names_make(&rig, "a");
+	journal_checkpoint(fs_of(rig.fs));
+	names_make(&rig, "b");
+	d = kill_it(&rig);
+	((uint8_t *)newest_slot(&d))[9] ^= 4;
+	CHECK_EQ(mount_of(&d, &again), -EUCLEAN);
+}
+
+static void inode_chunk_count_that_cannot_be_is_refused(void)
+{
+	static const uint64_t counts[] = { 0, 2, 512, 1ull << 32, UINT64_MAX };
+	struct rig rig = rig_new(IMAGE_BYTES, 0), again;
+	struct dead d;
+
+	journal_checkpoint(fs_of(rig.fs));
+	d = kill_it(&rig);
+	CHECK_EQ(le64_get(d.state->itable_chunks), 1);
+	for (size_t i = 0; i < ARRAY_SIZE(counts); i++) {
+		d.state->itable_chunks = le64_of(counts[i]);
+		CHECK_EQ(mount_of(&d, &again), -EUCLEAN);
+	}
+	d.state->itable_chunks = le64_of(1);
+	CHECK_EQ(mount_of(&d, &again), 0);
+	again.fs->ops->unmount(again.fs);
+}
+
+int main(int argc, char **argv)
+{
+	static const struct tap_case cases[] = {
+		TAP_CASE(record_with_a_wrong_bit_before_others_is_refused), TAP_CASE(record_torn_at_the_end_of_a_ring_is_a_crash),
+		TAP_CASE(horizon_slot_torn_by_a_crash_loses_nothing),	    TAP_CASE(horizon_slot_that_rotted_is_refused),
+		TAP_CASE(inode_chunk_count_that_cannot_be_is_refused),
+	};
+
+	return tap_main(argc, argv, cases, ARRAY_SIZE(cases));
+}
