@@ -228,6 +228,26 @@ static int slot_is_newer(const struct pmfs2_horizon slots[2], int chosen, int ot
 	return chosen < 0 || le64_get(slots[other].written) > le64_get(slots[chosen].written);
 }
 
+/* What the valid slot may not hold. A count of slots that is about to wrap would make the next one look old: it begins anew. */
+static void horizon_fields_check(struct fsck *fk, const struct pmfs2_horizon *h, int chosen)
+{
+	const struct pmfs2_state *state = pmem_at(fk->disk.pm, PMFS2_BLOCK_SIZE);
+	int wraps = fk->written >> 62 != 0, late = fk->next_seq >> 62 != 0;
+
+	if (!late && !le64_get(h->zero[0]) && !le64_get(h->zero[1]) && fk->clean <= PMFS2_CLEAN_DAMAGED && !wraps)
+		return;
+	fk->clean = PMFS2_CLEAN_NO;
+	if (!fsck_found(fk, FSCK_HORIZON_RESERVED, "state block: horizon slot %d: reserved or unknown values", chosen))
+		return;
+	if (wraps)
+		fk->written = chosen ? 1 : 2;
+	fix_horizon(fk, PMFS2_CLEAN_NO);
+	if (wraps) {
+		pmem_zero(fk->disk.pm, &state->horizon[chosen], sizeof(state->horizon[chosen]));
+		pmem_fence(fk->disk.pm);
+	}
+}
+
 static int horizon_read(struct fsck *fk)
 {
 	const struct pmfs2_state *state = pmem_at(fk->disk.pm, PMFS2_BLOCK_SIZE);
@@ -256,11 +276,7 @@ static int horizon_read(struct fsck *fk)
 	fk->free_blocks = le64_get(h->free_blocks);
 	fk->used_inodes = le64_get(h->used_inodes);
 	fk->clean = le64_get(h->clean);
-	if (le64_get(h->zero[0]) || le64_get(h->zero[1]) || fk->clean > PMFS2_CLEAN_DAMAGED) {
-		if (fsck_found(fk, FSCK_HORIZON_RESERVED, "state block: horizon slot %d: reserved or unknown values", chosen))
-			fix_horizon(fk, PMFS2_CLEAN_NO);
-		fk->clean = PMFS2_CLEAN_NO;
-	}
+	horizon_fields_check(fk, h, chosen);
 	return 0;
 }
 
@@ -351,6 +367,21 @@ static int list_replay(struct fsck *fk, struct found_list *list)
 	return err;
 }
 
+/*
+ * Sequence numbers that are about to wrap begin anew, in empty rings. Order: rings, fence, horizon, fence. If cut: the old
+ * horizon, and nothing to replay; everything is applied.
+ */
+static void sequence_restart(struct fsck *fk)
+{
+	uint64_t n = (uint64_t)le32_get(fk->disk.sb.n_rings) * le32_get(fk->disk.sb.ring_blocks);
+
+	pmem_zero(fk->disk.pm, pmem_at(fk->disk.pm, le64_get(fk->disk.sb.journal_block) << PMFS2_BLOCK_SHIFT),
+		  n << PMFS2_BLOCK_SHIFT);
+	pmem_fence(fk->disk.pm);
+	fk->next_seq = 1;
+	fix_horizon(fk, PMFS2_CLEAN_NO);
+}
+
 int pass_journal(struct fsck *fk)
 {
 	struct found_list list = { 0 };
@@ -383,6 +414,8 @@ int pass_journal(struct fsck *fk)
 			fk->clean = PMFS2_CLEAN_NO;
 	}
 	free(list.items);
+	if (!err && fk->fixing && fk->next_seq >> 62)
+		sequence_restart(fk);
 	/* A repair says it in the end, when it knows whether the mark goes. */
 	if (!err && fk->clean == PMFS2_CLEAN_DAMAGED && !fk->fixing)
 		fsck_found(fk, FSCK_DAMAGE_MARK, "state block: a mount has found damage and left a mark");

@@ -29,7 +29,7 @@
 
 struct planned {
 	char *text; /* of a workload; the name of a scenario */
-	const struct scenario *scenario; /* NULL: a workload */
+	struct scenario scenario; /* without a check: it is a workload */
 	struct explore_options explore; /* how thoroughly */
 	double seconds; /* unmutated */
 };
@@ -139,6 +139,26 @@ static int farm_run(struct mutation_run *run, const struct farm *farm)
 /* --- the plan ----------------------------------------------------------------------------------------------------------------
  */
 
+static void plan_scenarios(struct mutation_run *run)
+{
+	int more = 1;
+
+	run->plan[run->n_plan++] = (struct planned){ .text = strdup("mkfs on an empty device"), .scenario = scenario_mkfs_empty };
+	run->plan[run->n_plan++] = (struct planned){ .text = strdup("mkfs over another"), .scenario = scenario_mkfs_over };
+	for (uint32_t code = 0; more >= 0 && run->n_plan < PLAN_MAX; code++) {
+		struct planned *p = &run->plan[run->n_plan];
+		const char *name;
+		char text[64];
+
+		more = scenario_fsck(code, &p->scenario, &name);
+		if (more <= 0)
+			continue;
+		snprintf(text, sizeof(text), "fsck -y of %s", name);
+		p->text = strdup(text);
+		run->n_plan++;
+	}
+}
+
 /* The scenarios, and the quick level of the explorer. */
 static int plan_new(struct mutation_run *run)
 {
@@ -146,8 +166,7 @@ static int plan_new(struct mutation_run *run)
 	struct plan plan = { .seed = run->opt->seed };
 	int err = plan_level("quick", &wish, &plan);
 
-	for (const struct scenario_named *sc = scenarios; sc->name && run->n_plan < PLAN_MAX; sc++)
-		run->plan[run->n_plan++] = (struct planned){ .text = strdup(sc->name), .scenario = sc->scenario };
+	plan_scenarios(run);
 	for (uint64_t i = 0; !err && i < plan.total && run->n_plan < PLAN_MAX; i++) {
 		struct planned *p = &run->plan[run->n_plan++];
 
@@ -175,9 +194,9 @@ static int planned_explore(struct mutation_run *run, uint32_t i)
 
 	opt.failed = run->failed;
 	opt.ctx = run->failed_ctx;
-	if (!p->scenario)
+	if (!p->scenario.check)
 		return explore_workload(p->text, &opt, &stats, NULL) != 0;
-	err = scenario_run(p->scenario, &r);
+	err = scenario_run(&p->scenario, &r);
 	if (err || r.failures)
 		run->failed(run->failed_ctx, &(struct explore_failure){ p->text, r.image, "", r.why });
 	return err || r.failures;

@@ -113,9 +113,3 @@ int scenario_run(const struct scenario *sc, struct scenario_result *out)
 	pmem_close(pm);
 	return err;
 }
-
-const struct scenario_named scenarios[] = {
-	{ "mkfs on an empty device", &scenario_mkfs_empty },
-	{ "mkfs over another file system", &scenario_mkfs_over },
-	{ 0 },
-};

@@ -36,11 +36,8 @@ int scenario_run(const struct scenario *sc, struct scenario_result *out);
 
 extern const struct scenario scenario_mkfs_empty, scenario_mkfs_over;
 
-/* All there are, by name; ends with a NULL name. */
-struct scenario_named {
-	const char *name;
-	const struct scenario *scenario;
-};
-extern const struct scenario_named scenarios[];
+/* A repair of problem number code of fsck. 1 and the scenario, 0: there is none for this one, -1: no such problem, nor a higher
+ * one. */
+int scenario_fsck(uint32_t code, struct scenario *out, const char **out_name);
 
 #endif
