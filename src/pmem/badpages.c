@@ -197,6 +197,7 @@ static int device_give_up(struct pmem *pm)
 
 	if (!pages_note(pm, 0, round_down_to(pm->size, PMEM_BAD_PAGE)))
 		return 0;
+	__atomic_add_fetch(&pm->n_bad_meta, 1, __ATOMIC_ACQ_REL);
 	if (spare)
 		syscall(SYS_munmap, spare, SPARE_BYTES);
 	if (raw_mmap(pm->base, pm->size, prot, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1) == MAP_FAILED)
@@ -229,7 +230,8 @@ static int fault_take(int sig, const siginfo_t *info)
 	if (sig == SIGBUS && info->si_code == BUS_MCEERR_AO)
 		return 1; /* nobody has touched it yet */
 	self->off = (uint64_t)(addr - (uintptr_t)pm->base);
-	if (self->expecting || (addr >= self->store_lo && addr < self->store_hi)) {
+	/* A unit of many pages takes others with it that the caller does not check. */
+	if (pm->bad_unit == PMEM_BAD_PAGE && (self->expecting || (addr >= self->store_lo && addr < self->store_hi))) {
 		self->n_expected++;
 	} else {
 		self->n_meta++;

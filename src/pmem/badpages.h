@@ -10,7 +10,8 @@
  *
  * What was being done when the page was met decides who has to ask:
  *  - bytes that the caller has said it will check (pmem_expect_begin: file data), and the destination of a pmem_copy or pmem_zero
- *    (blocks that nothing reaches yet): the caller asks pmem_bad_find;
+ *    (blocks that nothing reaches yet): the caller asks pmem_bad_find. Not on a device that loses more than a page at once
+ *    (device DAX): metadata of others may go with it;
  *  - all else is metadata: n_bad_meta rises before anybody can see a substituted byte, and nothing may be committed from then on.
  *
  * On a device without bad pages all of this is one load of n_bad.
@@ -45,9 +46,11 @@ extern _Thread_local struct pmem_thread pmem_thread_self __attribute__((tls_mode
 static inline void pmem_expect_begin(void)
 {
 	pmem_thread_self.expecting = 1;
+	__atomic_signal_fence(__ATOMIC_SEQ_CST); /* the compiler keeps the loads between the two */
 }
 static inline void pmem_expect_end(void)
 {
+	__atomic_signal_fence(__ATOMIC_SEQ_CST);
 	pmem_thread_self.expecting = 0;
 }
 

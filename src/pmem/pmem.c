@@ -163,9 +163,11 @@ static inline void store_begin(const void *dst, size_t len)
 {
 	pmem_thread_self.store_lo = (uintptr_t)dst;
 	pmem_thread_self.store_hi = (uintptr_t)dst + len;
+	__atomic_signal_fence(__ATOMIC_SEQ_CST);
 }
 static inline void store_end(void)
 {
+	__atomic_signal_fence(__ATOMIC_SEQ_CST);
 	pmem_thread_self.store_hi = 0;
 }
 

@@ -185,7 +185,10 @@ static int root_check(struct fs *fs)
 	return err;
 }
 
-/* What was damaged when it was last looked at must be repaired first; it can be read meanwhile. */
+/*
+ * What was damaged when it was last looked at must be repaired first; it can be read meanwhile, but nothing is finished or changed,
+ * not after a remount either.
+ */
 static int mark_check(struct fs *fs, const struct journal_state *st)
 {
 	char name[256];
@@ -193,6 +196,7 @@ static int mark_check(struct fs *fs, const struct journal_state *st)
 	if (!st->marked)
 		return 0;
 	if (atomic_load(&fs->mount_flags) & ZUS_MOUNT_RDONLY) {
+		atomic_store(&fs->damaged, 1);
 		fs_log(fs, LOG_LEVEL_WARNING, "an earlier mount has found damage: repair it with fsck.pmfs2 %s",
 		       device_name(fs, name));
 		return 0;
@@ -227,7 +231,7 @@ int fs_open(struct pmem *pm, const struct zus_host *host, uint32_t flags, struct
 		err = parts_new(fs, &st);
 	if (!err)
 		err = root_check(fs);
-	if (!err && !pm->rdonly && !media_is_lost(fs))
+	if (!err && !pm->rdonly && !media_is_lost(fs) && !atomic_load(&fs->damaged))
 		err = intents_finish(fs);
 	if (fs->n_blocks && media_is_lost(fs) && media_mount_check(fs))
 		err = -EIO;

@@ -105,11 +105,12 @@ static int ring_lock(struct fs *fs, struct ring *ring, const struct tx *tx, uint
 	while (ring->tail + len > ring->size) {
 		mutex_unlock(&ring->mu);
 		journal_checkpoint(fs);
-		if (media_is_lost(fs))
-			return -EROFS;
 		mutex_lock(&ring->mu);
+		if (media_is_lost(fs))
+			break;
 	}
-	err = limbo_reserve(&ring->limbo, tx);
+	/* Looked at under the lock: a horizon that could not be written (journal_checkpoint) raises it under all of them. */
+	err = media_is_lost(fs) ? -EROFS : limbo_reserve(&ring->limbo, tx);
 	if (unlikely(err))
 		mutex_unlock(&ring->mu);
 	return err;
@@ -128,7 +129,7 @@ int journal_commit(struct fs *fs, struct tx *tx)
 	uint64_t *pad = tx->words + tx->n_words;
 	int err;
 
-	if (unlikely(atomic_load_explicit(&fs->damaged, memory_order_relaxed)) || media_is_lost(fs))
+	if (unlikely(atomic_load_explicit(&fs->damaged, memory_order_relaxed)))
 		return -EROFS;
 	memset(pad, 0, len - sizeof(tx->rec) - tx->n_words * 8ull);
 	err = ring_lock(fs, ring, tx, len);
@@ -147,8 +148,9 @@ int journal_commit(struct fs *fs, struct tx *tx)
 	pmem_copy(fs->pm, ring->start + ring->tail, &tx->rec, len);
 	pmem_fence(fs->pm);
 	if (pmem_is_bad(fs->pm, ring->start + ring->tail, len)) {
+		err = media_lost(fs, ring->start + ring->tail);
 		mutex_unlock(&ring->mu);
-		return media_lost(fs, ring->start + ring->tail);
+		return err;
 	}
 	rec_apply(fs->pm, tx->words, tx->n_words);
 	tx_apply_unlogged(tx);
@@ -278,14 +280,20 @@ int journal_new(struct fs *fs, const struct journal_state *st, struct journal **
 	}
 	atomic_init(&j->next_seq, st->next_seq);
 	atomic_init(&j->used_inodes, (int64_t)st->used_inodes);
-	j->free_blocks = st->free_blocks;
-	j->horizon_inodes = st->used_inodes;
-	j->horizon_seq = st->horizon_seq;
 	j->written = st->written;
 	/* The mark stays until fsck takes it away, whatever this mount meets. */
 	j->clean = st->marked ? PMFS2_CLEAN_DAMAGED : PMFS2_CLEAN_NO;
 	*out = j;
-	return fs->pm->rdonly || media_is_lost(fs) ? 0 : horizon_write(fs, j, st->next_seq);
+	if (fs->pm->rdonly || media_is_lost(fs)) {
+		/* The horizon stays, and with it the counts that its records are added to. */
+		j->horizon_seq = st->horizon_seq;
+		j->free_blocks = st->horizon_free_blocks;
+		j->horizon_inodes = st->horizon_inodes;
+		return 0;
+	}
+	j->free_blocks = st->free_blocks;
+	j->horizon_inodes = st->used_inodes;
+	return horizon_write(fs, j, st->next_seq);
 }
 
 void journal_close(struct fs *fs)

@@ -9,6 +9,8 @@
 /* Result of recovery, the start of the running journal. */
 struct journal_state {
 	uint64_t horizon_seq; /* records from here on count */
+	uint64_t horizon_free_blocks; /* without what was replayed */
+	uint64_t horizon_inodes;
 	uint64_t next_seq;
 	uint64_t free_blocks;
 	uint64_t used_inodes;

@@ -218,8 +218,8 @@ int journal_recover(struct fs *fs, struct journal_state *out)
 	if (err)
 		return err;
 	st.horizon_seq = st.next_seq = le64_get(h.seq);
-	st.free_blocks = le64_get(h.free_blocks);
-	st.used_inodes = le64_get(h.used_inodes);
+	st.horizon_free_blocks = st.free_blocks = le64_get(h.free_blocks);
+	st.horizon_inodes = st.used_inodes = le64_get(h.used_inodes);
 	st.written = le64_get(h.written);
 	st.was_clean = le64_get(h.clean) == PMFS2_CLEAN_YES;
 	st.marked = le64_get(h.clean) == PMFS2_CLEAN_DAMAGED;
@@ -234,6 +234,9 @@ int journal_recover(struct fs *fs, struct journal_state *out)
 	}
 	if (!err && lost)
 		err = list_check_whole(fs, &list, st.next_seq);
+	/* A ring that seemed to end may have gone on in a lost page: some of the records without the others must not be stored. */
+	if (!err && pmem_is_bad(fs->pm, fs->state, fs->pm->size - PMFS2_BLOCK_SIZE))
+		err = media_lost(fs, fs->state);
 	if (!err)
 		list_replay(fs, &list, &st);
 	free(list.items);

@@ -104,6 +104,23 @@ static void expected_faults_are_the_callers(void)
 	pmem_close(pm);
 }
 
+/* What lies beside the expected page is gone too, and may be metadata. */
+static void expected_fault_that_takes_more_is_everybodys(void)
+{
+	struct pmem *pm = anon_new(4 * MIB);
+
+	pm->bad_unit = 2 * MIB;
+	CHECK_EQ(pmem_poison(pm, 3 * PAGE, PAGE), 0);
+	pmem_expect_begin();
+	CHECK_EQ(load(pm, 3 * PAGE), 0xff);
+	pmem_expect_end();
+	CHECK_EQ(pmem_n_bad(pm), 2 * MIB / PAGE);
+	CHECK_EQ(load(pm, 2 * MIB - 1), 0xff);
+	CHECK_EQ(load(pm, 2 * MIB), 0);
+	CHECK_EQ(pmem_n_bad_meta(pm), 1);
+	pmem_close(pm);
+}
+
 static void probe_finds_what_nobody_has_met(void)
 {
 	struct pmem *pm = anon_new(4 * MIB);
@@ -284,6 +301,7 @@ int main(int argc, char **argv)
 	static const struct tap_case cases[] = {
 		TAP_CASE(load_of_a_bad_page_gives_ff_and_is_counted),
 		TAP_CASE(expected_faults_are_the_callers),
+		TAP_CASE(expected_fault_that_takes_more_is_everybodys),
 		TAP_CASE(probe_finds_what_nobody_has_met),
 		TAP_CASE(file_cut_short_while_mapped),
 		TAP_CASE(more_bad_pages_than_mappings),

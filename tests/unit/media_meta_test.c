@@ -3,6 +3,11 @@
  * Media errors under metadata, every kind of them: the operation fails, the mount is read-only from then on and says so,
  * everything else can still be read, and it unmounts. And while mounting. Pages go bad by pmem_poison.
  */
+#include <pthread.h>
+#include <stdatomic.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
 #include "media_rig.h"
 
 static void lost_inode_page(void)
@@ -217,6 +222,52 @@ static void lost_state_block_met_by_a_checkpoint(void)
 	scene_end(&sc);
 }
 
+struct racer {
+	struct rig rig;
+	uint64_t node;
+	_Atomic int started;
+	int result;
+	pthread_t thread;
+};
+
+static void *racer_run(void *arg)
+{
+	struct racer *r = arg;
+	struct zus_setattr set = { .valid = ZUS_SET_MODE, .mode = 0600 };
+	struct zus_attr attr;
+
+	r->result = r->rig.fs->ops->setattr(r->rig.fs, r->node, &set, &attr);
+	return NULL;
+}
+
+/* The checkpoint has all locks: the other one gets as far as its ring's. Then the state block goes. */
+static void racer_start(void *arg)
+{
+	struct racer *r = arg;
+
+	if (atomic_exchange(&r->started, 1))
+		return;
+	CHECK_EQ(pthread_create(&r->thread, NULL, racer_run, r), 0);
+	usleep(200000);
+	CHECK_EQ(pmem_poison(r->rig.pm, BLOCK, 1), 0);
+}
+
+/* The rings are empty behind such a checkpoint, but the old horizon counts: what is in them must not be overwritten. */
+static void commit_that_waits_for_a_failing_checkpoint(void)
+{
+	struct racer r = { .rig = rig_new(SIZE, 1) };
+
+	CHECK_EQ(pmem_faults_catch(), 0);
+	r.node = rig_mknod(&r.rig, ZUS_NODE_ROOT, "file", S_IFREG | 0644);
+	pmem_sim_set_hook(r.rig.pm, racer_start, &r);
+	journal_checkpoint(fs_of(r.rig.fs));
+	CHECK(atomic_load(&r.started));
+	pthread_join(r.thread, NULL);
+	CHECK_EQ(r.result, -EROFS);
+	pmem_sim_set_hook(r.rig.pm, NULL, NULL);
+	r.rig.fs->ops->unmount(r.rig.fs);
+}
+
 static void lost_intents(void)
 {
 	struct scene sc = scene_new();
@@ -251,6 +302,31 @@ static void mount_with_a_lost_superblock_is_read_only(void)
 	CHECK(rig->fs->flags & ZUS_MOUNT_RDONLY);
 	said("its copy");
 	scene_end(&sc);
+}
+
+/* Its records were replayed, and will be again: the counts must not have them twice. */
+static void counts_stay_where_the_superblock_was_lost(void)
+{
+	struct scene sc = scene_new();
+	struct rig rig = sc.rig;
+	struct zus_statfs want, got;
+	uint8_t *mem = mmap(NULL, SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	CHECK(mem != MAP_FAILED);
+	memcpy(mem, sc.rig.pm->base, SIZE);
+	CHECK_EQ(sc.rig.fs->ops->statfs(sc.rig.fs, &want), 0);
+	CHECK_EQ(pmem_open_external(mem, SIZE, &rig.pm), 0);
+	CHECK_EQ(pmem_poison(rig.pm, 0, 1), 0);
+	mount_it(&rig);
+	rig.fs->ops->unmount(rig.fs);
+	memcpy(mem, sc.rig.pm->base, BLOCK);
+	CHECK_EQ(pmem_open_external(mem, SIZE, &rig.pm), 0);
+	CHECK_EQ(pmfs2_mount_pmem(rig.pm, &host, ZUS_MOUNT_RDONLY, &rig.fs), 0);
+	CHECK_EQ(rig.fs->ops->statfs(rig.fs, &got), 0);
+	CHECK_EQ(got.bfree, want.bfree);
+	CHECK_EQ(got.files - got.ffree, want.files - want.ffree);
+	rig.fs->ops->unmount(rig.fs);
+	munmap(mem, SIZE);
 }
 
 static void mount_with_both_superblocks_lost_fails(void)
@@ -305,8 +381,10 @@ int main(int argc, char **argv)
 		TAP_CASE(lost_journal),
 		TAP_CASE(lost_state_block),
 		TAP_CASE(lost_state_block_met_by_a_checkpoint),
+		TAP_CASE(commit_that_waits_for_a_failing_checkpoint),
 		TAP_CASE(lost_intents),
 		TAP_CASE(mount_with_a_lost_superblock_is_read_only),
+		TAP_CASE(counts_stay_where_the_superblock_was_lost),
 		TAP_CASE(mount_with_both_superblocks_lost_fails),
 		TAP_CASE(mount_with_lost_metadata_fails),
 	};

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* What recovery at mount can tell from a crash, and refuses: wrong bits in the journal, in a horizon slot, in the inode table's
  * count. */
+#include "base/crc32c.h"
 #include "base/util.h"
 #include "lib/rig.h"
+#include "pmem/badpages.h"
 #include "pmfs2/media/super.h"
 
 #define IMAGE_BYTES (8ull << 20)
@@ -157,12 +159,76 @@ static void inode_chunk_count_that_cannot_be_is_refused(void)
 	again.fs->ops->unmount(again.fs);
 }
 
+/* The first record's page can be read, the last one's cannot: none of them may be stored. */
+static void records_before_a_lost_page_are_not_replayed(void)
+{
+	struct rig rig = rig_new(IMAGE_BYTES, 0), again;
+	struct pmem *before, *same;
+	struct pmfs2_record *last;
+	uint64_t journal, off;
+	struct dead d;
+
+	CHECK_EQ(pmem_faults_catch(), 0);
+	journal_checkpoint(fs_of(rig.fs));
+	before = rig_copy(rig.pm->base, rig.pm->size);
+	names_make(&rig, "a");
+	names_make(&rig, "b");
+	d = kill_it(&rig);
+	off = (uint64_t)((uint8_t *)first_record(&d, &last) - d.pm->base);
+	CHECK((uint64_t)((uint8_t *)last - d.pm->base) / PMFS2_BLOCK_SIZE > off / PMFS2_BLOCK_SIZE);
+	off = (uint64_t)((uint8_t *)last - d.pm->base);
+	/* Nothing but the journal has become durable. */
+	journal = le64_get(d.sb->journal_block) << PMFS2_BLOCK_SHIFT;
+	memcpy(before->base + journal, d.pm->base + journal,
+	       (uint64_t)le32_get(d.sb->n_rings) * le32_get(d.sb->ring_blocks) << PMFS2_BLOCK_SHIFT);
+	same = rig_copy(before->base, before->size);
+	CHECK_EQ(pmem_poison(before, off, 1), 0);
+	pmem_close(d.pm);
+	d.pm = before;
+	CHECK_EQ(mount_of(&d, &again), -EIO);
+	off = off / PMFS2_BLOCK_SIZE * PMFS2_BLOCK_SIZE;
+	CHECK(!memcmp(before->base, same->base, off));
+	off += PMFS2_BLOCK_SIZE;
+	CHECK(!memcmp(before->base + off, same->base + off, before->size - off));
+	pmem_close(before);
+	pmem_close(same);
+}
+
+/* Of a file system that fsck must see first nothing is changed: no orphan is freed, and it cannot be made writable. */
+static void marked_file_system_stays_as_it_is(void)
+{
+	static const struct zus_host host = { .abi = ZUS_PLUGIN_ABI, .log = quiet };
+	struct rig rig = rig_new(IMAGE_BYTES, 0), again;
+	struct zus_new new = { .mode = S_IFREG | 0600 };
+	struct pmfs2_horizon *slot;
+	struct zus_attr attr;
+	uint8_t intents[PMFS2_BLOCK_SIZE], *at;
+	struct dead d;
+
+	CHECK_EQ(rig.fs->ops->tmpfile(rig.fs, ZUS_NODE_ROOT, &new, &attr), 0);
+	journal_checkpoint(fs_of(rig.fs));
+	d = kill_it(&rig);
+	at = d.pm->base + (le64_get(d.sb->intent_block) << PMFS2_BLOCK_SHIFT);
+	memcpy(intents, at, sizeof(intents));
+	slot = newest_slot(&d);
+	slot->clean = le64_of(PMFS2_CLEAN_DAMAGED);
+	slot->crc = le32_of(0);
+	slot->crc = le32_of(crc32c_of(slot, sizeof(*slot)));
+	CHECK_EQ(mount_of(&d, &again), -EUCLEAN);
+	CHECK_EQ(pmfs2_mount_pmem(d.pm, &host, ZUS_MOUNT_RDONLY, &again.fs), 0);
+	CHECK_EQ(again.fs->ops->remount(again.fs, 0), -EUCLEAN);
+	CHECK(!memcmp(intents, at, sizeof(intents)));
+	CHECK_EQ(le64_get(newest_slot(&d)->clean), PMFS2_CLEAN_DAMAGED);
+	again.fs->ops->unmount(again.fs);
+}
+
 int main(int argc, char **argv)
 {
 	static const struct tap_case cases[] = {
 		TAP_CASE(record_with_a_wrong_bit_before_others_is_refused), TAP_CASE(record_torn_at_the_end_of_a_ring_is_a_crash),
 		TAP_CASE(horizon_slot_torn_by_a_crash_loses_nothing),	    TAP_CASE(horizon_slot_that_rotted_is_refused),
-		TAP_CASE(inode_chunk_count_that_cannot_be_is_refused),
+		TAP_CASE(inode_chunk_count_that_cannot_be_is_refused),	    TAP_CASE(records_before_a_lost_page_are_not_replayed),
+		TAP_CASE(marked_file_system_stays_as_it_is),
 	};
 
 	return tap_main(argc, argv, cases, ARRAY_SIZE(cases));
