@@ -50,7 +50,7 @@ build_initrd()
 	cp /bin/busybox "$work/initrd/bin/"
 	cp "$here/init" "$work/initrd/init"
 	for m in virtio_pci 9pnet_virtio 9p overlay virtio_console nfit nd_e820 nd_pmem; do
-		modprobe -d "$dir/root" -S "$release" --show-depends "$m" 2>/dev/null
+		modprobe -C /dev/null -d "$dir/root" -S "$release" --show-depends "$m" 2>/dev/null
 	done | awk '$1 == "insmod" && !seen[$2]++ { print $2 }' |
 		while read -r m; do
 			mkdir -p "$work/initrd/lib"

@@ -1,0 +1,275 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Slots: the hand-over of requests to the server's threads, on the same CPU.
+ *
+ * A slot is a buffer that kernel and server share, and one thread of the server that waits in it. A caller takes a free slot of its
+ * CPU, writes the request, wakes the thread, sleeps; the thread's next ioctl says that the reply is there, wakes the caller and
+ * sleeps. No queue: with no slot free on any CPU, callers wait for one.
+ *
+ * Life of the state: NEW -> FREE -> HELD -> SENT -> BUSY -> DONE -> (SENT again, or FREE). Whatever it is, DEAD follows when the
+ * channel's file goes. slot->lock guards every step; DEAD slots are never on a list.
+ *
+ * A caller's sleep cannot be interrupted: what it asked for may be half done, and the locks that it holds guard that. The thread is a
+ * process that can be killed, and its death wakes the caller.
+ */
+#include <linux/ktime.h>
+#include <linux/sched/signal.h>
+#include <linux/slab.h>
+#include <linux/vmalloc.h>
+
+#include "zuf.h"
+
+static DEFINE_PER_CPU(struct zuf_cpu, zuf_cpus);
+static DECLARE_WAIT_QUEUE_HEAD(zuf_slot_waiters);
+
+int zuf_slots_init(void)
+{
+	int cpu;
+
+	for_each_possible_cpu(cpu) {
+		struct zuf_cpu *c = per_cpu_ptr(&zuf_cpus, cpu);
+
+		spin_lock_init(&c->lock);
+		INIT_LIST_HEAD(&c->free);
+	}
+	return 0;
+}
+
+struct zuf_slot *zuf_slot_new(unsigned int cpu, u64 epoch)
+{
+	struct zuf_slot *slot;
+
+	slot = kzalloc(sizeof(*slot), GFP_KERNEL);
+	if (!slot)
+		return NULL;
+	slot->buf = vmalloc_user(PAGE_ALIGN(ZUF_BUFFER_LEN));
+	if (!slot->buf) {
+		kfree(slot);
+		return NULL;
+	}
+	INIT_LIST_HEAD(&slot->link);
+	slot->cpu = per_cpu_ptr(&zuf_cpus, cpu);
+	spin_lock_init(&slot->lock);
+	slot->epoch = epoch;
+	init_waitqueue_head(&slot->server_wq);
+	init_waitqueue_head(&slot->caller_wq);
+	kref_init(&slot->ref);
+	return slot;
+}
+
+static void slot_free(struct kref *ref)
+{
+	struct zuf_slot *slot = container_of(ref, struct zuf_slot, ref);
+
+	vfree(slot->buf);
+	kfree(slot);
+}
+
+void zuf_slot_put(struct zuf_slot *slot)
+{
+	kref_put(&slot->ref, slot_free);
+}
+
+void zuf_slot_wake_waiters(void)
+{
+	wake_up_all(&zuf_slot_waiters);
+}
+
+/* slot->lock is held. */
+static void slot_make_free(struct zuf_slot *slot)
+{
+	slot->state = ZUF_SLOT_FREE;
+	spin_lock(&slot->cpu->lock);
+	list_add(&slot->link, &slot->cpu->free);
+	spin_unlock(&slot->cpu->lock);
+	if (wq_has_sleeper(&zuf_slot_waiters))
+		wake_up(&zuf_slot_waiters);
+}
+
+void zuf_slot_kill(struct zuf_slot *slot)
+{
+	spin_lock(&slot->lock);
+	spin_lock(&slot->cpu->lock);
+	list_del_init(&slot->link);
+	spin_unlock(&slot->cpu->lock);
+	slot->state = ZUF_SLOT_DEAD;
+	spin_unlock(&slot->lock);
+	wake_up_all(&slot->caller_wq);
+	wake_up_all(&slot->server_wq);
+}
+
+static struct zuf_slot *slot_pop(struct zuf_cpu *cpu)
+{
+	struct zuf_slot *slot;
+
+	spin_lock(&cpu->lock);
+	slot = list_first_entry_or_null(&cpu->free, struct zuf_slot, link);
+	if (slot) {
+		list_del_init(&slot->link);
+		kref_get(&slot->ref);
+	}
+	spin_unlock(&cpu->lock);
+	return slot;
+}
+
+/* Between the list and here its file may have gone; that shows when it is sent. */
+static struct zuf_slot *slot_hold(struct zuf_slot *slot)
+{
+	spin_lock(&slot->lock);
+	if (slot->state == ZUF_SLOT_FREE)
+		slot->state = ZUF_SLOT_HELD;
+	spin_unlock(&slot->lock);
+	return slot;
+}
+
+struct zuf_slot *zuf_slot_take(void)
+{
+	struct zuf_slot *slot;
+	int cpu;
+
+	slot = slot_pop(raw_cpu_ptr(&zuf_cpus));
+	if (likely(slot))
+		return slot_hold(slot);
+	for_each_online_cpu(cpu) {
+		slot = slot_pop(per_cpu_ptr(&zuf_cpus, cpu));
+		if (slot)
+			return slot_hold(slot);
+	}
+	return NULL;
+}
+
+static bool slot_is_free(void)
+{
+	int cpu;
+
+	for_each_online_cpu(cpu)
+		if (!list_empty_careful(&per_cpu_ptr(&zuf_cpus, cpu)->free))
+			return true;
+	return false;
+}
+
+int zuf_slot_wait(unsigned long *timeout)
+{
+	long left;
+
+	/* With a server there, for as long as it takes: its threads are at work. */
+	if (zuf_server_epoch()) {
+		return wait_event_killable(zuf_slot_waiters, slot_is_free() || !zuf_server_epoch()) ? -EINTR : 0;
+	}
+	if (!*timeout)
+		return -ETIMEDOUT;
+	left = wait_event_killable_timeout(zuf_slot_waiters, zuf_server_epoch(), *timeout);
+	if (left < 0)
+		return -EINTR;
+	*timeout = left;
+	return left ? 0 : -ETIMEDOUT;
+}
+
+void zuf_slot_release(struct zuf_slot *slot)
+{
+	spin_lock(&slot->lock);
+	if (slot->state == ZUF_SLOT_HELD || slot->state == ZUF_SLOT_DONE)
+		slot_make_free(slot);
+	spin_unlock(&slot->lock);
+	zuf_slot_put(slot);
+}
+
+/* False: dead. */
+static bool slot_set_sent(struct zuf_slot *slot, bool async)
+{
+	bool alive;
+
+	spin_lock(&slot->lock);
+	alive = slot->state == ZUF_SLOT_HELD || slot->state == ZUF_SLOT_DONE;
+	if (alive) {
+		slot->async = async;
+		smp_store_release(&slot->state, ZUF_SLOT_SENT);
+	}
+	spin_unlock(&slot->lock);
+	return alive;
+}
+
+static bool slot_is_answered(struct zuf_slot *slot)
+{
+	return smp_load_acquire(&slot->state) >= ZUF_SLOT_DONE;
+}
+
+int zuf_slot_send(struct zuf_slot *slot)
+{
+	DEFINE_WAIT(wait);
+
+	if (!slot_set_sent(slot, false))
+		return -ENOTCONN;
+	prepare_to_wait(&slot->caller_wq, &wait, TASK_UNINTERRUPTIBLE);
+	wake_up_interruptible_sync_poll(&slot->server_wq, 0);
+	while (!slot_is_answered(slot)) {
+		schedule();
+		if (slot_is_answered(slot))
+			break;
+		prepare_to_wait(&slot->caller_wq, &wait, TASK_UNINTERRUPTIBLE);
+	}
+	finish_wait(&slot->caller_wq, &wait);
+	return slot->state == ZUF_SLOT_DONE ? 0 : -ENOTCONN;
+}
+
+void zuf_slot_send_async(struct zuf_slot *slot)
+{
+	if (slot_set_sent(slot, true))
+		wake_up_interruptible(&slot->server_wq);
+	zuf_slot_put(slot);
+}
+
+/* What the thread comes with: nothing (the first time, or after a signal), or a reply. */
+static int slot_answer(struct zuf_slot *slot)
+{
+	bool wake = false;
+	int err = 0;
+
+	spin_lock(&slot->lock);
+	switch (slot->state) {
+	case ZUF_SLOT_NEW:
+		slot_make_free(slot);
+		break;
+	case ZUF_SLOT_BUSY:
+		if (slot->async) {
+			slot_make_free(slot);
+		} else {
+			smp_store_release(&slot->state, ZUF_SLOT_DONE);
+			wake = true;
+		}
+		break;
+	case ZUF_SLOT_DEAD:
+		err = -ESHUTDOWN;
+		break;
+	default:
+		break;
+	}
+	spin_unlock(&slot->lock);
+	if (wake)
+		wake_up_sync(&slot->caller_wq);
+	return err;
+}
+
+static bool slot_has_work(struct zuf_slot *slot)
+{
+	enum zuf_slot_state state = smp_load_acquire(&slot->state);
+
+	return state == ZUF_SLOT_SENT || state == ZUF_SLOT_DEAD;
+}
+
+int zuf_slot_serve(struct zuf_slot *slot)
+{
+	int err = slot_answer(slot);
+
+	if (!err)
+		err = wait_event_interruptible(slot->server_wq, slot_has_work(slot));
+	if (err)
+		return err == -ERESTARTSYS ? -EINTR : err;
+	spin_lock(&slot->lock);
+	if (slot->state == ZUF_SLOT_SENT)
+		slot->state = ZUF_SLOT_BUSY;
+	else
+		err = slot->state == ZUF_SLOT_DEAD ? -ESHUTDOWN : -EINTR;
+	spin_unlock(&slot->lock);
+	return err;
+}
