@@ -303,6 +303,11 @@ static int update_time(struct inode *inode, int flags)
 
 	if (!(flags & (S_ATIME | S_MTIME | S_CTIME)))
 		return 0;
+	/* Who read a directory or a symlink when: told by memory alone. */
+	if (!(flags & (S_MTIME | S_CTIME)) && !S_ISREG(inode->i_mode)) {
+		inode_set_atime_to_ts(inode, current_time(inode));
+		return 0;
+	}
 	err = zuf_call_begin(&call, zuf_sb_of(inode->i_sb), flags & (S_MTIME | S_CTIME) ? ZUF_OP_SETATTR : ZUF_OP_ATIME,
 			     zuf_i(inode)->node);
 	if (err)

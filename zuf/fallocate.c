@@ -52,8 +52,7 @@ static int falloc_send(struct inode *inode, int mode, loff_t off, loff_t len)
 			return err;
 		call.in->mode = mode;
 		call.in->off = off;
-		call.in->len = 0;
-		call.in->off2 = len;
+		call.in->len = len;
 		err = zuf_call_send_once(&call);
 		lost = err == -ENOTCONN;
 		if (!err && call.out.has_attr)
@@ -138,7 +137,7 @@ static ssize_t copy_some(struct inode *in, loff_t in_off, struct inode *out, lof
 	call.in->node2 = zuf_i(out)->node;
 	call.in->off = in_off;
 	call.in->off2 = out_off;
-	call.in->rdev = len;
+	call.in->len = len;
 	res = zuf_call_send(&call);
 	if (!res && call.out.value > len)
 		res = -EIO;

@@ -119,7 +119,7 @@ static void forgets_kick(struct zuf_sb *zsb)
 		return;
 	}
 	forgets_request(zsb, zuf_slot_request(slot), n);
-	zuf_slot_send_async(slot);
+	zuf_slot_send_async(slot, zsb);
 }
 
 void zuf_forgets_flush(struct zuf_sb *zsb)

@@ -16,6 +16,7 @@
 #include <linux/sched/signal.h>
 #include <linux/slab.h>
 #include <linux/vmalloc.h>
+#include <linux/wait_bit.h>
 
 #include "zuf.h"
 
@@ -86,9 +87,20 @@ static void slot_make_free(struct zuf_slot *slot)
 		wake_up(&zuf_slot_waiters);
 }
 
+/* slot->lock is held. */
+static void slot_end_async(struct zuf_slot *slot)
+{
+	struct zuf_sb *zsb = slot->async;
+
+	slot->async = NULL;
+	if (zsb && atomic_dec_and_test(&zsb->n_async))
+		wake_up_var(&zsb->n_async);
+}
+
 void zuf_slot_kill(struct zuf_slot *slot)
 {
 	spin_lock(&slot->lock);
+	slot_end_async(slot);
 	spin_lock(&slot->cpu->lock);
 	list_del_init(&slot->link);
 	spin_unlock(&slot->cpu->lock);
@@ -175,7 +187,7 @@ void zuf_slot_release(struct zuf_slot *slot)
 }
 
 /* False: dead. */
-static bool slot_set_sent(struct zuf_slot *slot, bool async)
+static bool slot_set_sent(struct zuf_slot *slot, struct zuf_sb *async)
 {
 	bool alive;
 
@@ -198,7 +210,7 @@ int zuf_slot_send(struct zuf_slot *slot)
 {
 	DEFINE_WAIT(wait);
 
-	if (!slot_set_sent(slot, false))
+	if (!slot_set_sent(slot, NULL))
 		return -ENOTCONN;
 	prepare_to_wait(&slot->caller_wq, &wait, TASK_UNINTERRUPTIBLE);
 	wake_up_interruptible_sync_poll(&slot->server_wq, 0);
@@ -212,10 +224,13 @@ int zuf_slot_send(struct zuf_slot *slot)
 	return slot->state == ZUF_SLOT_DONE ? 0 : -ENOTCONN;
 }
 
-void zuf_slot_send_async(struct zuf_slot *slot)
+void zuf_slot_send_async(struct zuf_slot *slot, struct zuf_sb *zsb)
 {
-	if (slot_set_sent(slot, true))
+	atomic_inc(&zsb->n_async);
+	if (slot_set_sent(slot, zsb))
 		wake_up_interruptible(&slot->server_wq);
+	else
+		atomic_dec(&zsb->n_async);
 	zuf_slot_put(slot);
 }
 
@@ -232,6 +247,7 @@ static int slot_answer(struct zuf_slot *slot)
 		break;
 	case ZUF_SLOT_BUSY:
 		if (slot->async) {
+			slot_end_async(slot);
 			slot_make_free(slot);
 		} else {
 			smp_store_release(&slot->state, ZUF_SLOT_DONE);

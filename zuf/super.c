@@ -10,6 +10,7 @@
 #include <linux/seq_file.h>
 #include <linux/slab.h>
 #include <linux/statfs.h>
+#include <linux/wait_bit.h>
 
 #include "zuf.h"
 
@@ -253,6 +254,7 @@ static void sb_put(struct super_block *sb)
 
 	zsb->wait_s = 0;
 	zuf_forgets_drop(zsb);
+	wait_var_event(&zsb->n_async, !atomic_read(&zsb->n_async));
 	if (zsb->epoch && zsb->epoch == zuf_server_epoch() &&
 	    !zuf_call_begin_attach(&call, zsb, ZUF_OP_UMOUNT, ZUF_NODE_ROOT)) {
 		if (call.slot->epoch == zsb->epoch)

@@ -55,7 +55,7 @@ struct zuf_slot {
 	struct zuf_cpu *cpu;
 	spinlock_t lock; /* state */
 	enum zuf_slot_state state;
-	bool async; /* nobody waits for the reply */
+	struct zuf_sb *async; /* nobody waits for the reply, but this mount's end */
 	u64 epoch; /* of the server that it belongs to */
 	u64 sent_ns;
 	void *buf;
@@ -80,7 +80,7 @@ void zuf_slot_release(struct zuf_slot *slot);
 /* Hands the request over and waits. -ENOTCONN: the server died. */
 int zuf_slot_send(struct zuf_slot *slot);
 /* Hands it over, waits for nothing; the slot is released when the reply comes. */
-void zuf_slot_send_async(struct zuf_slot *slot);
+void zuf_slot_send_async(struct zuf_slot *slot, struct zuf_sb *zsb);
 /* The server's thread. */
 int zuf_slot_serve(struct zuf_slot *slot);
 void zuf_slot_wake_waiters(void);
@@ -137,6 +137,7 @@ struct zuf_sb {
 	u32 mount_flags; /* as asked for */
 	struct llist_head forgets;
 	atomic_t n_forgets;
+	atomic_t n_async; /* slots that work for this mount with nobody waiting */
 	struct zuf_stats *stats;
 };
 

@@ -181,7 +181,7 @@ int fs_open(struct pmem *pm, const struct zus_host *host, uint32_t flags, struct
 	if (!err)
 		err = root_check(fs);
 	if (!err && !pm->rdonly)
-		err = intents_finish(fs);
+		err = flags & ZUS_MOUNT_KEEP_ORPHANS ? intents_finish_keep_orphans(fs) : intents_finish(fs);
 	if (err) {
 		journal_free(fs->journal);
 		parts_free(fs);

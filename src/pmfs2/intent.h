@@ -26,5 +26,7 @@ int intents_load(struct fs *fs, struct intents **out);
 void intents_free(struct intents *in);
 /* After recovery of the journal, before the first operation: finishes all intents (orphans, truncations, shifts). */
 int intents_finish(struct fs *fs);
+/* The same but for orphans: whoever has them open will say so, and then call intents_finish(). */
+int intents_finish_keep_orphans(struct fs *fs);
 
 #endif
