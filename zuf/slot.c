@@ -212,8 +212,17 @@ int zuf_slot_send(struct zuf_slot *slot)
 
 	if (!slot_set_sent(slot, NULL))
 		return -ENOTCONN;
-	prepare_to_wait(&slot->caller_wq, &wait, TASK_UNINTERRUPTIBLE);
 	wake_up_interruptible_sync_poll(&slot->server_wq, 0);
+	/*
+	 * A thread of this CPU, of higher rank than we are, wants to run at once: it is let, without leaving the run queue. In nearly all
+	 * cases the reply is there when we are back, for the half of what sleeping and being woken would cost.
+	 */
+	if (need_resched()) {
+		schedule();
+		if (slot_is_answered(slot))
+			goto answered;
+	}
+	prepare_to_wait(&slot->caller_wq, &wait, TASK_UNINTERRUPTIBLE);
 	while (!slot_is_answered(slot)) {
 		schedule();
 		if (slot_is_answered(slot))
@@ -221,6 +230,7 @@ int zuf_slot_send(struct zuf_slot *slot)
 		prepare_to_wait(&slot->caller_wq, &wait, TASK_UNINTERRUPTIBLE);
 	}
 	finish_wait(&slot->caller_wq, &wait);
+answered:
 	return slot->state == ZUF_SLOT_DONE ? 0 : -ENOTCONN;
 }
 
@@ -261,7 +271,7 @@ static int slot_answer(struct zuf_slot *slot)
 		break;
 	}
 	spin_unlock(&slot->lock);
-	if (wake)
+	if (wake && wq_has_sleeper(&slot->caller_wq))
 		wake_up_sync(&slot->caller_wq);
 	return err;
 }

@@ -18,7 +18,6 @@
 
 #include "base/log.h"
 #include "transport/fuse/fuse_mount.h"
-#include "transport/zuf/zuf_transport.h"
 
 /* Another process may just be letting go of the device: a server that was killed, a check that ends. */
 #define BUSY_RETRIES 10
@@ -292,11 +291,11 @@ int mount_start(struct server_mount *m, int fuse_fd, uint64_t devno, char text[M
 	return err;
 }
 
-void mount_serve_zuf(struct server_mount *m, uint64_t devno, const struct zuf_transport *zt)
+void mount_serve_zuf(struct server_mount *m, uint64_t devno, const char *zuf_name)
 {
 	pthread_mutex_lock(&m->table->lock);
 	m->devno = devno;
-	m->zt = zt;
+	m->zuf_name = zuf_name;
 	pthread_mutex_unlock(&m->table->lock);
 	log_notice("%s is mounted: %s, zuf", m->source, m->fstype);
 	mount_set_state(m, MOUNT_ACTIVE);
@@ -318,7 +317,7 @@ void mount_end_zuf(struct server_mount *m)
 
 const char *mount_channel_name(const struct server_mount *m)
 {
-	return m->ft ? fuse_transport_channel_name(m->ft) : m->zt ? zuf_transport_name(m->zt) : "";
+	return m->ft ? fuse_transport_channel_name(m->ft) : m->zuf_name ? m->zuf_name : "";
 }
 
 int mount_remount(struct server_mount *m, uint32_t flags, char text[MOUNT_TEXT_MAX])
@@ -362,7 +361,7 @@ static void mount_unmount_all(struct server_mount *m)
 	while (entry && n-- && !fuse_mount_find_devno(m->devno, entry)) {
 		err = fuse_mount_unmount(entry->dir, 0);
 		/* Over zuf, a busy mount waits for the next server. */
-		if (err && m->zt)
+		if (err && m->zuf_name)
 			break;
 		if (err) {
 			write_back(entry->dir);
@@ -380,7 +379,7 @@ static void mount_abort(struct server_mount *m)
 	char path[64];
 	int fd;
 
-	if (m->zt)
+	if (m->zuf_name)
 		return;
 	snprintf(path, sizeof(path), "/sys/fs/fuse/connections/%u/abort", minor(m->devno));
 	fd = open(path, O_WRONLY | O_CLOEXEC);

@@ -56,7 +56,6 @@ struct mount_ident {
 };
 
 struct mount_table;
-struct zuf_transport;
 
 struct server_mount {
 	struct server_mount *next;
@@ -73,7 +72,7 @@ struct server_mount {
 	struct zus_host host;
 	struct zus_fs *fs;
 	struct fuse_transport *ft; /* NULL: not over FUSE */
-	const struct zuf_transport *zt; /* NULL: not over zuf */
+	const char *zuf_name; /* of the zuf transport; NULL: not over zuf */
 	int fuse_fd; /* our copy, to see whether the connection lives; -1: none */
 	uint64_t devno; /* of the mounted file system; 0: not known */
 	unsigned int pins;

@@ -38,7 +38,7 @@ static int server_open(void *ctx, const struct zuf_open_args *args, struct zus_f
 		return err;
 	}
 	free(text);
-	mount_serve_zuf(m, args->devno, zs->zt);
+	mount_serve_zuf(m, args->devno, "zuf");
 	*out_fs = m->fs;
 	*out_handle = m;
 	return 0;

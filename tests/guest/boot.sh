@@ -65,7 +65,7 @@ build_initrd()
 build_initrd
 
 {
-	echo "export GUEST_KERNEL=$kernel GUEST_RELEASE=$release GUEST_MODULES=$dir/root GUEST_PMEM=$pmem"
+	echo "export BUILD=$(printf %q "${BUILD:-}") ZUF_KO=$(printf %q "${ZUF_KO:-}") GUEST_KERNEL=$kernel GUEST_RELEASE=$release GUEST_MODULES=$dir/root GUEST_PMEM=$pmem"
 	echo "cd $(printf %q "$PWD") && exec $(printf '%q ' /bin/bash "$@")"
 } >"$work/job/job"
 

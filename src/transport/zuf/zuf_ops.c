@@ -69,6 +69,20 @@ static int task_decode(struct zuf_slot *slot, struct zuf_task *task)
 	return task->mount ? 0 : -ESTALE;
 }
 
+/* Opening and closing recover, check, write back: as long as it takes, beside others. */
+static int task_run(struct zuf_task *task)
+{
+	bool is_long = task->req->op == ZUF_OP_MOUNT || task->req->op == ZUF_OP_UMOUNT;
+	int err;
+
+	if (unlikely(is_long))
+		zuf_slot_rank(false);
+	err = op_table[task->req->op](task);
+	if (unlikely(is_long))
+		zuf_slot_rank(true);
+	return err;
+}
+
 static void slot_serve(struct zuf_slot *slot)
 {
 	struct zuf_reply *rep = (struct zuf_reply *)(slot->buf + ZUF_REPLY_OFF);
@@ -83,7 +97,7 @@ static void slot_serve(struct zuf_slot *slot)
 	if (unlikely(slot->io_open) && (err || task.req->op != ZUF_OP_COMMIT))
 		zuf_slot_drop_io(slot);
 	if (!err)
-		err = op_table[task.req->op](&task);
+		err = task_run(&task);
 	rep->err = err > 0 || err <= -512 ? -EIO : err;
 }
 

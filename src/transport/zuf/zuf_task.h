@@ -64,6 +64,8 @@ struct zuf_task {
 };
 
 void zuf_slot_run(struct zuf_slot *slot);
+/* The calling thread's place among others on its CPU. */
+void zuf_slot_rank(bool high);
 
 /* zuf_mounts.c */
 int zuf_op_mount(struct zuf_task *task);
