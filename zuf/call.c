@@ -7,7 +7,7 @@
  */
 #include <linux/errno.h>
 #include <linux/jiffies.h>
-#include <linux/ktime.h>
+#include <linux/sched/clock.h>
 
 #include "zuf.h"
 
@@ -117,12 +117,12 @@ static int call_take_reply(struct zuf_call *call)
 
 static int call_hand_over(struct zuf_call *call)
 {
-	u64 start_ns = ktime_get_ns();
+	u64 start_ns = local_clock();
 	u32 op = call->in->op;
 	int err;
 
 	err = zuf_slot_send(call->slot);
-	zuf_stats_call(call->zsb, op, ktime_get_ns() - start_ns);
+	zuf_stats_call(call->zsb, op, local_clock() - start_ns);
 	return err;
 }
 

@@ -6,6 +6,7 @@
 #include <linux/cred.h>
 #include <linux/fs.h>
 #include <linux/fs_struct.h>
+#include <linux/namei.h>
 #include <linux/sched.h>
 #include <linux/slab.h>
 
@@ -61,9 +62,34 @@ static struct inode *lookup_inode(struct inode *dir, const struct dentry *dentry
 	return inode;
 }
 
+/*
+ * Who makes a name that must not be there need not look for it first: the server will say so. Not where the caller would get another
+ * error than the VFS's EEXIST for a name that is there.
+ */
+static bool lookup_is_needless(struct inode *dir, const struct dentry *dentry, unsigned int flags)
+{
+	if ((flags & (LOOKUP_CREATE | LOOKUP_EXCL)) != (LOOKUP_CREATE | LOOKUP_EXCL) || (flags & LOOKUP_RENAME_TARGET))
+		return false;
+	return !sb_rdonly(dir->i_sb) && dentry->d_name.len <= ZUF_NAME_BYTES_MAX && !IS_IMMUTABLE(dir) &&
+	       !inode_permission(zuf_nop_idmap, dir, MAY_WRITE | MAY_EXEC);
+}
+
+/* A dentry that was not looked up is not hashed. */
+static void new_dentry(struct dentry *dentry, struct inode *inode)
+{
+	if (d_unhashed(dentry))
+		d_add(dentry, inode);
+	else
+		d_instantiate(dentry, inode);
+}
+
 static struct dentry *zuf_lookup(struct inode *dir, struct dentry *dentry, unsigned int flags)
 {
-	struct inode *inode = lookup_inode(dir, dentry);
+	struct inode *inode;
+
+	if (lookup_is_needless(dir, dentry, flags))
+		return NULL;
+	inode = lookup_inode(dir, dentry);
 
 	if (IS_ERR(inode) && PTR_ERR(inode) == -ENOENT)
 		inode = NULL;
@@ -122,7 +148,7 @@ static int create_node(struct inode *dir, struct dentry *dentry, const struct ne
 		if (IS_ERR(inode))
 			return PTR_ERR(inode);
 		dir_changed(dir);
-		d_instantiate(dentry, inode);
+		new_dentry(dentry, inode);
 		return 0;
 	}
 	inode = err ? ERR_PTR(err) : reply_inode(&call);
@@ -131,7 +157,7 @@ static int create_node(struct inode *dir, struct dentry *dentry, const struct ne
 	zuf_call_end(&call);
 	if (IS_ERR(inode))
 		return PTR_ERR(inode);
-	d_instantiate(dentry, inode);
+	new_dentry(dentry, inode);
 	return 0;
 }
 
@@ -219,7 +245,7 @@ static int zuf_link(struct dentry *old, struct inode *dir, struct dentry *dentry
 	if (err)
 		return err;
 	ihold(inode);
-	d_instantiate(dentry, inode);
+	new_dentry(dentry, inode);
 	return 0;
 }
 

@@ -52,7 +52,6 @@ struct zuf_slot *zuf_slot_new(unsigned int cpu, u64 epoch)
 	slot->cpu = per_cpu_ptr(&zuf_cpus, cpu);
 	spin_lock_init(&slot->lock);
 	slot->epoch = epoch;
-	init_waitqueue_head(&slot->server_wq);
 	init_waitqueue_head(&slot->caller_wq);
 	kref_init(&slot->ref);
 	return slot;
@@ -105,9 +104,10 @@ void zuf_slot_kill(struct zuf_slot *slot)
 	list_del_init(&slot->link);
 	spin_unlock(&slot->cpu->lock);
 	slot->state = ZUF_SLOT_DEAD;
+	if (slot->server)
+		wake_up_process(slot->server);
 	spin_unlock(&slot->lock);
 	wake_up_all(&slot->caller_wq);
-	wake_up_all(&slot->server_wq);
 }
 
 static struct zuf_slot *slot_pop(struct zuf_cpu *cpu)
@@ -196,6 +196,8 @@ static bool slot_set_sent(struct zuf_slot *slot, struct zuf_sb *async)
 	if (alive) {
 		slot->async = async;
 		smp_store_release(&slot->state, ZUF_SLOT_SENT);
+		if (likely(slot->server))
+			wake_up_process(slot->server);
 	}
 	spin_unlock(&slot->lock);
 	return alive;
@@ -212,7 +214,6 @@ int zuf_slot_send(struct zuf_slot *slot)
 
 	if (!slot_set_sent(slot, NULL))
 		return -ENOTCONN;
-	wake_up_interruptible_sync_poll(&slot->server_wq, 0);
 	/*
 	 * A thread of this CPU, of higher rank than we are, wants to run at once: it is let, without leaving the run queue. In nearly all
 	 * cases the reply is there when we are back, for the half of what sleeping and being woken would cost.
@@ -237,65 +238,73 @@ answered:
 void zuf_slot_send_async(struct zuf_slot *slot, struct zuf_sb *zsb)
 {
 	atomic_inc(&zsb->n_async);
-	if (slot_set_sent(slot, zsb))
-		wake_up_interruptible(&slot->server_wq);
-	else
+	if (!slot_set_sent(slot, zsb))
 		atomic_dec(&zsb->n_async);
 	zuf_slot_put(slot);
 }
 
-/* What the thread comes with: nothing (the first time, or after a signal), or a reply. */
-static int slot_answer(struct zuf_slot *slot)
+/* What the thread comes with: nothing (the first time, or after a signal), or a reply. slot->lock is held. */
+static int slot_answer(struct zuf_slot *slot, bool *wake)
 {
-	bool wake = false;
-	int err = 0;
-
-	spin_lock(&slot->lock);
+	*wake = false;
 	switch (slot->state) {
 	case ZUF_SLOT_NEW:
 		slot_make_free(slot);
-		break;
+		return 0;
 	case ZUF_SLOT_BUSY:
 		if (slot->async) {
 			slot_end_async(slot);
 			slot_make_free(slot);
 		} else {
 			smp_store_release(&slot->state, ZUF_SLOT_DONE);
-			wake = true;
+			*wake = true;
 		}
-		break;
+		return 0;
 	case ZUF_SLOT_DEAD:
-		err = -ESHUTDOWN;
-		break;
+		return -ESHUTDOWN;
 	default:
-		break;
+		return 0;
 	}
-	spin_unlock(&slot->lock);
-	if (wake && wq_has_sleeper(&slot->caller_wq))
-		wake_up_sync(&slot->caller_wq);
-	return err;
 }
 
-static bool slot_has_work(struct zuf_slot *slot)
+/* 0 when there is work; -EINTR, -ESHUTDOWN. slot->lock is held, and given up while it waits. */
+static int slot_wait_work(struct zuf_slot *slot)
 {
-	enum zuf_slot_state state = smp_load_acquire(&slot->state);
+	int err = 0;
 
-	return state == ZUF_SLOT_SENT || state == ZUF_SLOT_DEAD;
+	slot->server = current;
+	for (;;) {
+		set_current_state(TASK_INTERRUPTIBLE);
+		if (slot->state == ZUF_SLOT_SENT)
+			break;
+		err = slot->state == ZUF_SLOT_DEAD ? -ESHUTDOWN : signal_pending(current) ? -EINTR : 0;
+		if (err)
+			break;
+		spin_unlock(&slot->lock);
+		schedule();
+		spin_lock(&slot->lock);
+	}
+	__set_current_state(TASK_RUNNING);
+	slot->server = NULL;
+	return err;
 }
 
 int zuf_slot_serve(struct zuf_slot *slot)
 {
-	int err = slot_answer(slot);
+	bool wake;
+	int err;
 
-	if (!err)
-		err = wait_event_interruptible(slot->server_wq, slot_has_work(slot));
-	if (err)
-		return err == -ERESTARTSYS ? -EINTR : err;
 	spin_lock(&slot->lock);
-	if (slot->state == ZUF_SLOT_SENT)
+	err = slot_answer(slot, &wake);
+	if (wake && wq_has_sleeper(&slot->caller_wq))
+		wake_up_sync(&slot->caller_wq);
+	/* Two threads in one slot: the server's mistake. */
+	if (unlikely(slot->server))
+		err = -EBUSY;
+	if (!err)
+		err = slot_wait_work(slot);
+	if (!err)
 		slot->state = ZUF_SLOT_BUSY;
-	else
-		err = slot->state == ZUF_SLOT_DEAD ? -ESHUTDOWN : -EINTR;
 	spin_unlock(&slot->lock);
 	return err;
 }

@@ -59,7 +59,7 @@ struct zuf_slot {
 	u64 epoch; /* of the server that it belongs to */
 	u64 sent_ns;
 	void *buf;
-	wait_queue_head_t server_wq;
+	struct task_struct *server; /* that waits; under lock */
 	wait_queue_head_t caller_wq;
 	struct kref ref; /* the file, and whoever holds it */
 };
