@@ -15,10 +15,25 @@ guest_module()
 	modprobe -C /dev/null -d "$GUEST_MODULES" -S "$GUEST_RELEASE" "$1"
 }
 
+bail()
+{
+	tail -20 /run/guest/zusd.log | sed 's/^/# zusd: /'
+	echo "Bail out! $*"
+	exit 1
+}
+
 # A mounted pmfs2, fresh, with a server.
 fresh_mount() # [OPTIONS]
 {
-	$MKFS -f $DEV >/dev/null && mount -i -t pmfs2 ${1:+-o "$1"} $DEV $MNT && chmod 755 $MNT
+	zuf_start || bail "no module, or no server"
+	$MKFS -f $DEV >/dev/null && mount -i -t pmfs2 ${1:+-o "$1"} $DEV $MNT && chmod 755 $MNT || bail "mount failed"
+}
+
+# An emulated NVDIMM comes up raw.
+device_prepare()
+{
+	[ "$GUEST_PMEM" != nvdimm ] || ndctl create-namespace -f -e namespace0.0 -m fsdax -M mem >/dev/null || bail "ndctl failed"
+	[ -b $DEV ] || bail "no $DEV"
 }
 
 zuf_start()
@@ -87,7 +102,7 @@ session_fio()
 suite_session()
 {
 	tap_case "seed_session_command_by_command" 120 session
-	zuf_start && fresh_mount
+	fresh_mount
 	tap_case "fio_write_and_verify" 300 session_fio
 	umount $MNT
 }
@@ -111,6 +126,7 @@ memfs()
 
 suite_memfs()
 {
+	zuf_start || bail "no module, or no server"
 	tap_case "memfs_mounts_over_zuf" 60 memfs
 }
 
@@ -151,7 +167,7 @@ suite_posix()
 {
 	local prog
 
-	zuf_start && fresh_mount && mkdir $MNT/t && ref_mount
+	fresh_mount && mkdir $MNT/t && ref_mount
 	for prog in ${GUEST_POSIX:-$POSIX_LIST}; do
 		tap_case "posix_$prog" 900 posix_program "$prog"
 	done
@@ -168,7 +184,7 @@ model()
 
 suite_model()
 {
-	zuf_start && fresh_mount && ref_mount
+	fresh_mount && ref_mount
 	tap_case "model_two_threads" 400 model
 	umount $MNT
 }
@@ -234,7 +250,7 @@ overlay_upper()
 
 suite_huge()
 {
-	zuf_start && fresh_mount
+	fresh_mount
 	tap_case "mapping_of_64_MiB_at_most_64_faults" 120 huge_faults
 	tap_case "warm_stat_open_read_call_nothing" 60 warm_is_silent
 	tap_case "programs_run_from_it" 60 exec_and_link
@@ -299,7 +315,7 @@ report() # NAME FUNCTION: in this shell
 suite_kill()
 {
 	GUEST_KILLS=${GUEST_KILLS:-10}
-	zuf_start && fresh_mount wait=30
+	fresh_mount wait=30
 	report "open_file_without_a_name_survives_the_server" orphan_survives
 	report "${GUEST_KILLS}_kills_under_load_lose_nothing" kill_rounds
 	umount $MNT
@@ -308,6 +324,7 @@ suite_kill()
 }
 
 mkdir -p $MNT
+device_prepare
 for suite in ${*:-session memfs posix model huge kill}; do
 	"suite_$suite"
 done
