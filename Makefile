@@ -5,7 +5,7 @@ PREFIX ?= /usr/local
 DESTDIR ?=
 MESON_ARGS ?=
 
-.PHONY: all install deps try check check-asan check-tsan bench bench-fences bench-scale clean
+.PHONY: all install deps try check check-asan check-tsan check-guest check-guest-all bench bench-guest bench-fences bench-scale clean
 
 all: $(BUILD)/build.ninja
 	ninja -C $(BUILD)
@@ -42,6 +42,16 @@ bench-fences: all
 
 bench-scale: deps all
 	BUILD=$(abspath $(BUILD)) bench/scale.sh
+
+# The kernel module, in QEMU guests: this machine's own kernel never loads it.
+check-guest: deps all
+	BUILD=$(abspath $(BUILD)) tests/guest/check.sh 6.1
+
+check-guest-all: deps all
+	BUILD=$(abspath $(BUILD)) tests/guest/check.sh all
+
+bench-guest: deps all
+	BUILD=$(abspath $(BUILD)) bench/guest_bench.sh
 
 clean:
 	rm -rf $(BUILD) $(BUILD)-clang $(BUILD)-asan $(BUILD)-tsan

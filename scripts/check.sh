@@ -247,6 +247,7 @@ check_posix
 check_model
 check_server
 check_apps
+suite "guest 6.1" 1800 tests/guest/check.sh 6.1
 step "bench: fences" 300 "$BUILD/bench/fences"
 check_asan
 check_tsan

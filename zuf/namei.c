@@ -251,19 +251,35 @@ static int zuf_link(struct dentry *old, struct inode *dir, struct dentry *dentry
 
 /* --- removing ------------------------------------------------------------------------------------------------------------------------- */
 
+/* References on the dentry of what is being removed, with nobody else there: the caller's; vfs_rmdir() adds one. */
+#define UNLINK_COUNT 1
+#define RMDIR_COUNT 2
+
+static bool inode_has_one_alias(struct inode *inode)
+{
+	bool one;
+
+	spin_lock(&inode->i_lock);
+	one = inode->i_dentry.first && !inode->i_dentry.first->next;
+	spin_unlock(&inode->i_lock);
+	return one;
+}
+
 /*
- * True if this name is the last that holds the inode, and nobody has it open or can find it any more: then the server may free it in
- * the same step, and need not be told that it is forgotten. The dentry is unhashed until it is done.
+ * True if this name is the last that holds the inode, and nobody has it open (that would hold the dentry) or can find it any more: then
+ * the server may free it in the same step, and need not be told that it is forgotten. The dentry is unhashed until it is done. Who
+ * comes by a file handle in between gets ESTALE, as he would a moment later.
  */
-static bool unlink_is_last(struct dentry *dentry)
+static bool unlink_is_last(struct dentry *dentry, enum zuf_op op)
 {
 	struct inode *inode = d_inode(dentry);
+	int count = op == ZUF_OP_RMDIR ? RMDIR_COUNT : UNLINK_COUNT;
 	bool last = false;
 
-	if (inode->i_nlink > 1 + !!S_ISDIR(inode->i_mode) || atomic_read(&inode->i_count) != 1)
+	if (inode->i_nlink > 1 + !!S_ISDIR(inode->i_mode) || !inode_has_one_alias(inode))
 		return false;
 	spin_lock(&dentry->d_lock);
-	if (zuf_d_count(dentry) == 1 && !d_unhashed(dentry)) {
+	if (zuf_d_count(dentry) == count && !d_unhashed(dentry)) {
 		__d_drop(dentry);
 		last = true;
 	}
@@ -290,7 +306,7 @@ static int remove_name(struct inode *dir, struct dentry *dentry, enum zuf_op op)
 	if (err)
 		return err;
 	call.in->node2 = zuf_i(inode)->node;
-	last = unlink_is_last(dentry);
+	last = unlink_is_last(dentry, op);
 	if (last) {
 		call.in->flags = ZUF_UNLINK_LAST;
 		call.in->len = zuf_i(inode)->ref_epoch == call.slot->epoch ? zuf_i(inode)->n_refs : 0;

@@ -159,7 +159,7 @@ ref_mount()
 {
 	mkdir -p /mnt/ref
 	mountpoint -q /mnt/ref && return 0
-	guest_module ext4 && guest_module loop && truncate -s 300M /run/ref.img && mkfs.ext4 -qF /run/ref.img &&
+	guest_module ext4 && guest_module loop && truncate -s 300M /run/ref.img && mkfs.ext4 -qF -O ea_inode /run/ref.img &&
 		mount -o loop /run/ref.img /mnt/ref
 }
 
