@@ -114,6 +114,12 @@ static int iomap_begin(struct inode *inode, loff_t off, loff_t len, unsigned int
 	struct zuf_map map;
 	int err;
 
+	/* A read goes on to the end of its buffer; there is nothing to ask for behind the end of the file. */
+	if (unlikely(off >= i_size_read(inode) && !(flags & (IOMAP_WRITE | IOMAP_FAULT)))) {
+		map = (struct zuf_map){ .off = off, .len = len, .flags = ZUF_EXT_HOLE };
+		iomap_fill(zuf_sb_of(inode->i_sb), &map, flags, iomap);
+		return 0;
+	}
 	err = zuf_map_get(inode, off, len, &map);
 	if (err)
 		return err;

@@ -25,7 +25,7 @@
 #include <linux/wait.h>
 #include <linux/xattr.h>
 
-#include "../include/uapi/zuf.h"
+#include "uapi/zuf.h"
 #include "compat.h"
 
 #define ZUF_ROOT_MAGIC 0x7a756672
