@@ -111,18 +111,19 @@ void zuf_attr_init(struct inode *inode, const struct zuf_attr *attr)
 
 /* --- the size ------------------------------------------------------------------------------------------------------------------------- */
 
-#if ZUF_DAX_BREAKS_LAYOUT
-int zuf_break_layouts(struct inode *inode, loff_t start, loff_t end)
-{
-	return IS_DAX(inode) ? dax_break_layout_inode(inode, NULL) : 0;
-}
-#else
 static void wait_unlocked(struct inode *inode)
 {
 	filemap_invalidate_unlock(inode->i_mapping);
 	schedule();
 	filemap_invalidate_lock(inode->i_mapping);
 }
+
+#if ZUF_DAX_BREAKS_LAYOUT
+int zuf_break_layouts(struct inode *inode, loff_t start, loff_t end)
+{
+	return IS_DAX(inode) ? dax_break_layout(inode, start, end, wait_unlocked) : 0;
+}
+#else
 
 /* Pages that are under I/O elsewhere (O_DIRECT into a mapping of the file) stay until that has ended. */
 int zuf_break_layouts(struct inode *inode, loff_t start, loff_t end)
@@ -326,10 +327,17 @@ int zuf_update_time(struct inode *inode, struct timespec64 *time, int flags)
 {
 	return update_time(inode, flags);
 }
-#else
+#elif ZUF_BEFORE(7, 0)
 int zuf_update_time(struct inode *inode, int flags)
 {
 	return update_time(inode, flags);
+}
+#else
+int zuf_update_time(struct inode *inode, enum fs_update_time type, unsigned int flags)
+{
+	if (flags & IOCB_NOWAIT)
+		return -EAGAIN;
+	return update_time(inode, type == FS_UPD_ATIME ? S_ATIME : S_MTIME | S_CTIME);
 }
 #endif
 

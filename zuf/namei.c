@@ -161,7 +161,11 @@ static int create_node(struct inode *dir, struct dentry *dentry, const struct ne
 	return 0;
 }
 
+#if ZUF_BEFORE(7, 0)
 static int zuf_create(struct mnt_idmap *idmap, struct inode *dir, struct dentry *dentry, umode_t mode, bool excl)
+#else
+static int zuf_create(struct mnt_idmap *idmap, struct inode *dir, struct dentry *dentry, umode_t mode)
+#endif
 {
 	struct new_node new = { .mode = S_IFREG | mode };
 

@@ -244,8 +244,10 @@ int zuf_setattr(struct mnt_idmap *idmap, struct dentry *dentry, struct iattr *at
 int zuf_getattr(struct mnt_idmap *idmap, const struct path *path, struct kstat *stat, u32 mask, unsigned int flags);
 #if ZUF_BEFORE(6, 6)
 int zuf_update_time(struct inode *inode, struct timespec64 *time, int flags);
-#else
+#elif ZUF_BEFORE(7, 0)
 int zuf_update_time(struct inode *inode, int flags);
+#else
+int zuf_update_time(struct inode *inode, enum fs_update_time type, unsigned int flags);
 #endif
 int zuf_fileattr_get(struct dentry *dentry, struct zuf_fileattr *fa);
 int zuf_fileattr_set(struct mnt_idmap *idmap, struct dentry *dentry, struct zuf_fileattr *fa);
