@@ -11,7 +11,7 @@
 
 #include "zuf.h"
 
-#define ZUF_FL_ALL                                                                                                                  \
+#define ZUF_FL_ALL                                                                                                               \
 	(FS_SYNC_FL | FS_IMMUTABLE_FL | FS_APPEND_FL | FS_NODUMP_FL | FS_NOATIME_FL | FS_DIRSYNC_FL | FS_PROJINHERIT_FL)
 
 static struct timespec64 time_of(const struct zuf_time *t)
@@ -109,7 +109,8 @@ void zuf_attr_init(struct inode *inode, const struct zuf_attr *attr)
 		inode->i_flags |= S_NOSEC;
 }
 
-/* --- the size ------------------------------------------------------------------------------------------------------------------------- */
+/* --- the size
+ * ------------------------------------------------------------------------------------------------------------------------- */
 
 static void wait_unlocked(struct inode *inode)
 {
@@ -178,7 +179,8 @@ static int size_prepare(struct inode *inode, loff_t size)
 	return 0;
 }
 
-/* --- setattr ---------------------------------------------------------------------------------------------------------------------------- */
+/* --- setattr
+ * ---------------------------------------------------------------------------------------------------------------------------- */
 
 static void fill_time(struct zuf_time *out, const struct timespec64 *t)
 {
@@ -294,8 +296,8 @@ int zuf_getattr(struct mnt_idmap *idmap, const struct path *path, struct kstat *
 }
 
 /*
- * Times of reads and of writes in place, when they are due (relatime; once in a tick of the coarse clock). Synchronous, as everything:
- * what stat() shows is on the device.
+ * Times of reads and of writes in place, when they are due (relatime; once in a tick of the coarse clock). Synchronous, as
+ * everything: what stat() shows is on the device.
  */
 static int update_time(struct inode *inode, int flags)
 {
@@ -341,7 +343,9 @@ int zuf_update_time(struct inode *inode, enum fs_update_time type, unsigned int 
 }
 #endif
 
-/* --- chattr ------------------------------------------------------------------------------------------------------------------------------- */
+/* --- chattr
+ * -------------------------------------------------------------------------------------------------------------------------------
+ */
 
 int zuf_fileattr_get(struct dentry *dentry, struct zuf_fileattr *fa)
 {

@@ -2,8 +2,8 @@
 /*
  * Calls of the server: a slot, a request, a reply that is copied once and checked; waiting for a server that has died.
  *
- * A server may die before, within or behind the work on a request; whether it was done, nobody knows. Requests are sent again, and
- * say so (call.retried): who asks for something that cannot be done twice has to look at what it finds. See namei.c.
+ * A server may die before, within or behind the work on a request; whether it was done, nobody knows. Requests are sent again,
+ * and say so (call.retried): who asks for something that cannot be done twice has to look at what it finds. See namei.c.
  */
 #include <linux/errno.h>
 #include <linux/jiffies.h>

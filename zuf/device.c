@@ -2,8 +2,9 @@
 /*
  * The server's window on a mount's device: mmap() of "device", with 2 MiB pages where the memory allows.
  *
- * Each open file has an address_space of its own, so that an unmount can take back the pages of one mount: after that, touching the
- * window raises SIGBUS in the server, and nothing else. The inode says S_DAX: that is how Linux 6.1 lets a mapping have huge pages.
+ * Each open file has an address_space of its own, so that an unmount can take back the pages of one mount: after that, touching
+ * the window raises SIGBUS in the server, and nothing else. The inode says S_DAX: that is how Linux 6.1 lets a mapping have huge
+ * pages.
  */
 #include <linux/capability.h>
 #include <linux/dax.h>
@@ -180,7 +181,8 @@ void zuf_devmaps_kill(struct zuf_sb *zsb)
 	struct zuf_devmap *dm, *next;
 
 	mutex_lock(&zuf_server_lock);
-	list_for_each_entry_safe(dm, next, &zsb->devmaps, link) {
+	list_for_each_entry_safe(dm, next, &zsb->devmaps, link)
+	{
 		down_write(&dm->lock);
 		dm->zsb = NULL;
 		up_write(&dm->lock);

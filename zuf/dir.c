@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Reading directories. The server fills its area with entries; they are copied to memory of our own before anything is looked at, and
- * before the slot is given back: copying to the application may fault.
+ * Reading directories. The server fills its area with entries; they are copied to memory of our own before anything is looked at,
+ * and before the slot is given back: copying to the application may fault.
  */
 #include <linux/fs.h>
 #include <linux/mm.h>

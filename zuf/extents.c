@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * What is known of where a file's bytes are: extents in pages, by offset, in a tree of the inode. Filled by replies; dropped by whatever
- * changes the map. A read or a write in place that finds its bytes here makes no call.
+ * What is known of where a file's bytes are: extents in pages, by offset, in a tree of the inode. Filled by replies; dropped by
+ * whatever changes the map. A read or a write in place that finds its bytes here makes no call.
  *
  * Invariants:
  *  1. Extents do not overlap; neighbours that continue each other are one.
@@ -101,7 +101,8 @@ u32 zuf_extents_seq(struct zuf_inode *zi)
 	return READ_ONCE(zi->map_seq);
 }
 
-/* --- changing, under ext_lock ---------------------------------------------------------------------------------------------------------- */
+/* --- changing, under ext_lock
+ * ---------------------------------------------------------------------------------------------------------- */
 
 static void extent_erase(struct zuf_inode *zi, struct extent *e)
 {
@@ -188,8 +189,7 @@ static void extents_clear(struct zuf_inode *zi)
 {
 	struct extent *e, *next;
 
-	rbtree_postorder_for_each_entry_safe(e, next, &zi->extents, rb)
-		kmem_cache_free(extent_cache, e);
+	rbtree_postorder_for_each_entry_safe(e, next, &zi->extents, rb) kmem_cache_free(extent_cache, e);
 	zi->extents = RB_ROOT;
 	zi->n_extents = 0;
 }
@@ -225,7 +225,9 @@ static void extents_set(struct zuf_inode *zi, const struct zuf_map *map, const u
 		kmem_cache_free(extent_cache, spare);
 }
 
-/* --- replies ------------------------------------------------------------------------------------------------------------------------------ */
+/* --- replies
+ * ------------------------------------------------------------------------------------------------------------------------------
+ */
 
 /* Bounds and alignment: what comes from the server is not believed. */
 static bool ext_is_sane(struct zuf_sb *zsb, const struct zuf_extent *ext, u64 off)

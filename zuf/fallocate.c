@@ -7,7 +7,7 @@
 
 #include "zuf.h"
 
-#define FALLOC_ALL                                                                                                                  \
+#define FALLOC_ALL                                                                                                               \
 	(FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE | FALLOC_FL_COLLAPSE_RANGE | FALLOC_FL_ZERO_RANGE | FALLOC_FL_INSERT_RANGE)
 #define FALLOC_MOVES (FALLOC_FL_COLLAPSE_RANGE | FALLOC_FL_INSERT_RANGE)
 
@@ -107,7 +107,9 @@ long zuf_fallocate(struct file *file, int mode, loff_t off, loff_t len)
 	return err;
 }
 
-/* --- copying ---------------------------------------------------------------------------------------------------------------------------------- */
+/* --- copying
+ * ----------------------------------------------------------------------------------------------------------------------------------
+ */
 
 #define COPY_CHUNK (8U << 20)
 
@@ -165,7 +167,8 @@ static ssize_t copy_locked(struct file *in, loff_t in_off, struct file *out, lof
 	if (err)
 		return err;
 	while (done < len) {
-		n = copy_some(file_inode(in), in_off + done, file_inode(out), out_off + done, min_t(size_t, len - done, COPY_CHUNK));
+		n = copy_some(file_inode(in), in_off + done, file_inode(out), out_off + done,
+			      min_t(size_t, len - done, COPY_CHUNK));
 		if (n <= 0)
 			return done ? done : n;
 		done += n;

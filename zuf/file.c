@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Regular files: reading, mapping, syncing. With a device, the dax core copies and maps; without (memfs), the server reads and writes
- * through its slots, and only private mappings are possible.
+ * Regular files: reading, mapping, syncing. With a device, the dax core copies and maps; without (memfs), the server reads and
+ * writes through its slots, and only private mappings are possible.
  */
 #include <linux/dax.h>
 #include <linux/fs.h>
@@ -15,7 +15,8 @@
 
 #include "zuf.h"
 
-/* --- reading without a device ----------------------------------------------------------------------------------------------------------- */
+/* --- reading without a device
+ * ----------------------------------------------------------------------------------------------------------- */
 
 /* Bytes copied, 0 at the end. */
 static ssize_t plain_read_some(struct inode *inode, loff_t pos, struct iov_iter *to)
@@ -95,7 +96,9 @@ const struct address_space_operations zuf_plain_aops = {
 	.dirty_folio = noop_dirty_folio,
 };
 
-/* --- reading ------------------------------------------------------------------------------------------------------------------------------ */
+/* --- reading
+ * ------------------------------------------------------------------------------------------------------------------------------
+ */
 
 static ssize_t dax_read(struct kiocb *iocb, struct iov_iter *to)
 {
@@ -127,7 +130,8 @@ static ssize_t zuf_read_iter(struct kiocb *iocb, struct iov_iter *to)
 	return res;
 }
 
-/* --- mapping, syncing ---------------------------------------------------------------------------------------------------------------------- */
+/* --- mapping, syncing
+ * ---------------------------------------------------------------------------------------------------------------------- */
 
 static int dax_writepages(struct address_space *mapping, struct writeback_control *wbc)
 {
@@ -157,8 +161,8 @@ static int zuf_open(struct inode *inode, struct file *file)
 }
 
 /*
- * Writes are durable when they return. What is left to do is what was stored through mappings: the dax core knows which pages, and
- * flushes them.
+ * Writes are durable when they return. What is left to do is what was stored through mappings: the dax core knows which pages,
+ * and flushes them.
  */
 static int zuf_fsync(struct file *file, loff_t start, loff_t end, int datasync)
 {
@@ -221,8 +225,7 @@ const struct file_operations zuf_file_fops = {
 	.read_iter = zuf_read_iter,
 	.write_iter = zuf_write_iter,
 	.mmap = zuf_mmap,
-	ZUF_FOP_MMAP_SYNC
-	.open = zuf_open,
+	ZUF_FOP_MMAP_SYNC.open = zuf_open,
 	.fsync = zuf_fsync,
 	.get_unmapped_area = thp_get_unmapped_area,
 	.splice_read = zuf_splice_read,

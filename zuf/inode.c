@@ -2,9 +2,10 @@
 /*
  * Inodes in memory, by node, and the references on nodes that the server counts for us.
  *
- * Each reply that names a node under "+1 reference" adds to zi->n_refs; when the inode goes, all are given back. That must not wait
- * for the server (memory may be being reclaimed by its own thread): what is to be forgotten stands in a list, and is sent from the list,
- * many at a time, by a slot that nobody waits for. References belong to one server (epoch): what a dead one counted means nothing.
+ * Each reply that names a node under "+1 reference" adds to zi->n_refs; when the inode goes, all are given back. That must not
+ * wait for the server (memory may be being reclaimed by its own thread): what is to be forgotten stands in a list, and is sent
+ * from the list, many at a time, by a slot that nobody waits for. References belong to one server (epoch): what a dead one
+ * counted means nothing.
  */
 #include <linux/dax.h>
 #include <linux/hash.h>
@@ -29,8 +30,8 @@ static void slab_init_once(void *p)
 
 int zuf_inodes_init(void)
 {
-	zuf_inode_cache = kmem_cache_create("zuf_inode", sizeof(struct zuf_inode), 0, SLAB_RECLAIM_ACCOUNT | SLAB_ACCOUNT,
-					    slab_init_once);
+	zuf_inode_cache =
+		kmem_cache_create("zuf_inode", sizeof(struct zuf_inode), 0, SLAB_RECLAIM_ACCOUNT | SLAB_ACCOUNT, slab_init_once);
 	return zuf_inode_cache ? 0 : -ENOMEM;
 }
 
@@ -72,7 +73,8 @@ void zuf_free_inode(struct inode *inode)
 	kmem_cache_free(zuf_inode_cache, zuf_i(inode));
 }
 
-/* --- forgetting ---------------------------------------------------------------------------------------------------------------------- */
+/* --- forgetting
+ * ---------------------------------------------------------------------------------------------------------------------- */
 
 /* Moves entries from list to the request: how many nodes it names. What does not fit goes back. */
 static unsigned int forgets_fill(struct zuf_sb *zsb, struct llist_node *list, struct zuf_slot *slot)
@@ -81,7 +83,8 @@ static unsigned int forgets_fill(struct zuf_sb *zsb, struct llist_node *list, st
 	struct zuf_forget *f, *next;
 	unsigned int n = 0;
 
-	llist_for_each_entry_safe(f, next, list, link) {
+	llist_for_each_entry_safe(f, next, list, link)
+	{
 		if (f->epoch != slot->epoch)
 			f->count = 0;
 		for (; f->count && n < ZUF_FORGETS_MAX; f->count--)
@@ -142,8 +145,7 @@ void zuf_forgets_drop(struct zuf_sb *zsb)
 {
 	struct zuf_forget *f, *next;
 
-	llist_for_each_entry_safe(f, next, llist_del_all(&zsb->forgets), link)
-		kfree(f);
+	llist_for_each_entry_safe(f, next, llist_del_all(&zsb->forgets), link) kfree(f);
 }
 
 static void inode_forget(struct zuf_inode *zi)
@@ -177,7 +179,8 @@ void zuf_evict_inode(struct inode *inode)
 	inode_forget(zi);
 }
 
-/* --- finding -------------------------------------------------------------------------------------------------------------------------- */
+/* --- finding
+ * -------------------------------------------------------------------------------------------------------------------------- */
 
 static unsigned long node_hash(u64 node)
 {
@@ -271,7 +274,8 @@ struct inode *zuf_iget_node(struct super_block *sb, u64 node)
 	return err ? ERR_PTR(err) : inode;
 }
 
-/* --- a new server ---------------------------------------------------------------------------------------------------------------------- */
+/* --- a new server
+ * ---------------------------------------------------------------------------------------------------------------------- */
 
 static int hold_send(struct zuf_sb *zsb, const u64 *nodes, unsigned int n, u64 epoch)
 {
@@ -305,7 +309,8 @@ int zuf_hold_inodes(struct zuf_sb *zsb, u64 epoch)
 	if (!nodes)
 		return -ENOMEM;
 	spin_lock(&sb->s_inode_list_lock);
-	list_for_each_entry(inode, &sb->s_inodes, i_sb_list) {
+	list_for_each_entry(inode, &sb->s_inodes, i_sb_list)
+	{
 		if (!igrab(inode))
 			continue;
 		spin_unlock(&sb->s_inode_list_lock);

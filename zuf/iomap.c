@@ -2,8 +2,8 @@
 /*
  * iomap: where the dax core asks, the extents answer, and the server where they lack. Page faults.
  *
- * Faults hold invalidate_lock shared, so that no blocks are freed under them. A write fault on a hole has the server make a zeroed block,
- * under alloc_lock, which keeps writes out that would allocate the same block with contents.
+ * Faults hold invalidate_lock shared, so that no blocks are freed under them. A write fault on a hole has the server make a
+ * zeroed block, under alloc_lock, which keeps writes out that would allocate the same block with contents.
  */
 #include <linux/dax.h>
 #include <linux/iomap.h>
@@ -146,7 +146,8 @@ const struct iomap_ops zuf_iomap_ops = {
 };
 
 /* FIEMAP: offsets on the block device, not on its memory. */
-static int report_begin(struct inode *inode, loff_t off, loff_t len, unsigned int flags, struct iomap *iomap, struct iomap *srcmap)
+static int report_begin(struct inode *inode, loff_t off, loff_t len, unsigned int flags, struct iomap *iomap,
+			struct iomap *srcmap)
 {
 	struct zuf_map map;
 	int err;
@@ -174,14 +175,17 @@ void *zuf_dax_kaddr(struct zuf_sb *zsb, u64 dev_off, size_t *len)
 	void *kaddr;
 	long n;
 
-	n = dax_direct_access(zsb->dax_dev, PHYS_PFN(at), PHYS_PFN(round_up(*len + PAGE_SIZE, PAGE_SIZE)), DAX_ACCESS, &kaddr, NULL);
+	n = dax_direct_access(zsb->dax_dev, PHYS_PFN(at), PHYS_PFN(round_up(*len + PAGE_SIZE, PAGE_SIZE)), DAX_ACCESS, &kaddr,
+			      NULL);
 	if (n <= 0)
 		return NULL;
 	*len = ((size_t)n << PAGE_SHIFT) - (at & (PAGE_SIZE - 1));
 	return kaddr + (at & (PAGE_SIZE - 1));
 }
 
-/* --- faults ------------------------------------------------------------------------------------------------------------------------------ */
+/* --- faults
+ * ------------------------------------------------------------------------------------------------------------------------------
+ */
 
 static vm_fault_t dax_fault_any(struct vm_fault *vmf, ZUF_HUGE_FAULT_ARG order)
 {

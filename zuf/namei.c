@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Names. The VFS holds the directory's lock, so what its cache says of a name is true: no revalidation, and what a request that was
- * sent twice finds the second time tells whether the first one was done.
+ * Names. The VFS holds the directory's lock, so what its cache says of a name is true: no revalidation, and what a request that
+ * was sent twice finds the second time tells whether the first one was done.
  */
 #include <linux/cred.h>
 #include <linux/fs.h>
@@ -63,8 +63,8 @@ static struct inode *lookup_inode(struct inode *dir, const struct dentry *dentry
 }
 
 /*
- * Who makes a name that must not be there need not look for it first: the server will say so. Not where the caller would get another
- * error than the VFS's EEXIST for a name that is there.
+ * Who makes a name that must not be there need not look for it first: the server will say so. Not where the caller would get
+ * another error than the VFS's EEXIST for a name that is there.
  */
 static bool lookup_is_needless(struct inode *dir, const struct dentry *dentry, unsigned int flags)
 {
@@ -96,7 +96,8 @@ static struct dentry *zuf_lookup(struct inode *dir, struct dentry *dentry, unsig
 	return d_splice_alias(inode, dentry);
 }
 
-/* --- creating ------------------------------------------------------------------------------------------------------------------------- */
+/* --- creating
+ * ------------------------------------------------------------------------------------------------------------------------- */
 
 struct new_node {
 	umode_t mode;
@@ -253,7 +254,8 @@ static int zuf_link(struct dentry *old, struct inode *dir, struct dentry *dentry
 	return 0;
 }
 
-/* --- removing ------------------------------------------------------------------------------------------------------------------------- */
+/* --- removing
+ * ------------------------------------------------------------------------------------------------------------------------- */
 
 /* References on the dentry of what is being removed, with nobody else there: the caller's; vfs_rmdir() adds one. */
 #define UNLINK_COUNT 1
@@ -270,9 +272,9 @@ static bool inode_has_one_alias(struct inode *inode)
 }
 
 /*
- * True if this name is the last that holds the inode, and nobody has it open (that would hold the dentry) or can find it any more: then
- * the server may free it in the same step, and need not be told that it is forgotten. The dentry is unhashed until it is done. Who
- * comes by a file handle in between gets ESTALE, as he would a moment later.
+ * True if this name is the last that holds the inode, and nobody has it open (that would hold the dentry) or can find it any
+ * more: then the server may free it in the same step, and need not be told that it is forgotten. The dentry is unhashed until it
+ * is done. Who comes by a file handle in between gets ESTALE, as he would a moment later.
  */
 static bool unlink_is_last(struct dentry *dentry, enum zuf_op op)
 {
@@ -345,7 +347,8 @@ static int zuf_rmdir(struct inode *dir, struct dentry *dentry)
 	return remove_name(dir, dentry, ZUF_OP_RMDIR);
 }
 
-/* --- renaming -------------------------------------------------------------------------------------------------------------------------- */
+/* --- renaming
+ * -------------------------------------------------------------------------------------------------------------------------- */
 
 /* Whether the rename that a dead server was asked for has been done: its old name stands for something else, or nothing. */
 static bool rename_was_done(struct inode *dir, struct dentry *dentry)
@@ -420,8 +423,8 @@ static void rename_refresh(const struct rename *ren)
 		dir_changed(d_inode(ren->new));
 }
 
-static int zuf_rename(struct mnt_idmap *idmap, struct inode *old_dir, struct dentry *old, struct inode *new_dir, struct dentry *new,
-		      unsigned int flags)
+static int zuf_rename(struct mnt_idmap *idmap, struct inode *old_dir, struct dentry *old, struct inode *new_dir,
+		      struct dentry *new, unsigned int flags)
 {
 	struct rename ren = { .old_dir = old_dir, .old = old, .new_dir = new_dir, .new = new, .flags = flags };
 	bool lost;
@@ -441,7 +444,8 @@ static int zuf_rename(struct mnt_idmap *idmap, struct inode *old_dir, struct den
 	return err;
 }
 
-/* --- symlinks ---------------------------------------------------------------------------------------------------------------------------- */
+/* --- symlinks
+ * ---------------------------------------------------------------------------------------------------------------------------- */
 
 static char *link_read(struct inode *inode)
 {

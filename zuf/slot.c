@@ -2,15 +2,15 @@
 /*
  * Slots: the hand-over of requests to the server's threads, on the same CPU.
  *
- * A slot is a buffer that kernel and server share, and one thread of the server that waits in it. A caller takes a free slot of its
- * CPU, writes the request, wakes the thread, sleeps; the thread's next ioctl says that the reply is there, wakes the caller and
- * sleeps. No queue: with no slot free on any CPU, callers wait for one.
+ * A slot is a buffer that kernel and server share, and one thread of the server that waits in it. A caller takes a free slot of
+ * its CPU, writes the request, wakes the thread, sleeps; the thread's next ioctl says that the reply is there, wakes the caller
+ * and sleeps. No queue: with no slot free on any CPU, callers wait for one.
  *
  * Life of the state: NEW -> FREE -> HELD -> SENT -> BUSY -> DONE -> (SENT again, or FREE). Whatever it is, DEAD follows when the
  * channel's file goes. slot->lock guards every step; DEAD slots are never on a list.
  *
- * A caller's sleep cannot be interrupted: what it asked for may be half done, and the locks that it holds guard that. The thread is a
- * process that can be killed, and its death wakes the caller.
+ * A caller's sleep cannot be interrupted: what it asked for may be half done, and the locks that it holds guard that. The thread
+ * is a process that can be killed, and its death wakes the caller.
  */
 #include <linux/ktime.h>
 #include <linux/sched/signal.h>
@@ -27,7 +27,8 @@ int zuf_slots_init(void)
 {
 	int cpu;
 
-	for_each_possible_cpu(cpu) {
+	for_each_possible_cpu(cpu)
+	{
 		struct zuf_cpu *c = per_cpu_ptr(&zuf_cpus, cpu);
 
 		spin_lock_init(&c->lock);
@@ -142,7 +143,8 @@ struct zuf_slot *zuf_slot_take(void)
 	slot = slot_pop(raw_cpu_ptr(&zuf_cpus));
 	if (likely(slot))
 		return slot_hold(slot);
-	for_each_online_cpu(cpu) {
+	for_each_online_cpu(cpu)
+	{
 		slot = slot_pop(per_cpu_ptr(&zuf_cpus, cpu));
 		if (slot)
 			return slot_hold(slot);
@@ -154,9 +156,7 @@ static bool slot_is_free(void)
 {
 	int cpu;
 
-	for_each_online_cpu(cpu)
-		if (!list_empty_careful(&per_cpu_ptr(&zuf_cpus, cpu)->free))
-			return true;
+	for_each_online_cpu(cpu) if (!list_empty_careful(&per_cpu_ptr(&zuf_cpus, cpu)->free)) return true;
 	return false;
 }
 
@@ -215,8 +215,8 @@ int zuf_slot_send(struct zuf_slot *slot)
 	if (!slot_set_sent(slot, NULL))
 		return -ENOTCONN;
 	/*
-	 * A thread of this CPU, of higher rank than we are, wants to run at once: it is let, without leaving the run queue. In nearly all
-	 * cases the reply is there when we are back, for the half of what sleeping and being woken would cost.
+	 * A thread of this CPU, of higher rank than we are, wants to run at once: it is let, without leaving the run queue. In
+	 * nearly all cases the reply is there when we are back, for the half of what sleeping and being woken would cost.
 	 */
 	if (need_resched()) {
 		schedule();

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Counters, in /sys/kernel/zuf: version, state, types, and for each mount (by the number of its st_dev) a folder's worth of text: calls by
- * operation, hits and misses of the extents, bytes, faults, and how long calls took. Counted by CPU, without locks.
+ * Counters, in /sys/kernel/zuf: version, state, types, and for each mount (by the number of its st_dev) a folder's worth of text:
+ * calls by operation, hits and misses of the extents, bytes, faults, and how long calls took. Counted by CPU, without locks.
  */
 #include <linux/kobject.h>
 #include <linux/log2.h>
@@ -20,19 +20,23 @@ struct zuf_stats {
 static struct kobject *zuf_kobj, *zuf_mounts_kobj;
 
 static const char *const op_names[ZUF_OP_COUNT] = {
-	[ZUF_OP_MOUNT] = "mount", [ZUF_OP_UMOUNT] = "umount", [ZUF_OP_REMOUNT] = "remount", [ZUF_OP_STATFS] = "statfs",
-	[ZUF_OP_SYNC] = "sync", [ZUF_OP_LOOKUP] = "lookup", [ZUF_OP_GETATTR] = "getattr", [ZUF_OP_SETATTR] = "setattr",
-	[ZUF_OP_CREATE] = "create", [ZUF_OP_LINK] = "link", [ZUF_OP_UNLINK] = "unlink", [ZUF_OP_RMDIR] = "rmdir",
-	[ZUF_OP_RENAME] = "rename", [ZUF_OP_READLINK] = "readlink", [ZUF_OP_READDIR] = "readdir", [ZUF_OP_FORGET] = "forget",
-	[ZUF_OP_HOLD] = "hold", [ZUF_OP_GETXATTR] = "getxattr", [ZUF_OP_SETXATTR] = "setxattr", [ZUF_OP_LISTXATTR] = "listxattr",
-	[ZUF_OP_REMOVEXATTR] = "removexattr", [ZUF_OP_READ] = "read", [ZUF_OP_WRITE] = "write", [ZUF_OP_MAP] = "map",
-	[ZUF_OP_MAP_WRITE] = "map_write", [ZUF_OP_COMMIT] = "commit", [ZUF_OP_FILL] = "fill", [ZUF_OP_FALLOCATE] = "fallocate",
-	[ZUF_OP_SEEK] = "seek", [ZUF_OP_FSYNC] = "fsync", [ZUF_OP_COPY] = "copy", [ZUF_OP_ATIME] = "atime",
+	[ZUF_OP_MOUNT] = "mount",	  [ZUF_OP_UMOUNT] = "umount",	    [ZUF_OP_REMOUNT] = "remount",
+	[ZUF_OP_STATFS] = "statfs",	  [ZUF_OP_SYNC] = "sync",	    [ZUF_OP_LOOKUP] = "lookup",
+	[ZUF_OP_GETATTR] = "getattr",	  [ZUF_OP_SETATTR] = "setattr",	    [ZUF_OP_CREATE] = "create",
+	[ZUF_OP_LINK] = "link",		  [ZUF_OP_UNLINK] = "unlink",	    [ZUF_OP_RMDIR] = "rmdir",
+	[ZUF_OP_RENAME] = "rename",	  [ZUF_OP_READLINK] = "readlink",   [ZUF_OP_READDIR] = "readdir",
+	[ZUF_OP_FORGET] = "forget",	  [ZUF_OP_HOLD] = "hold",	    [ZUF_OP_GETXATTR] = "getxattr",
+	[ZUF_OP_SETXATTR] = "setxattr",	  [ZUF_OP_LISTXATTR] = "listxattr", [ZUF_OP_REMOVEXATTR] = "removexattr",
+	[ZUF_OP_READ] = "read",		  [ZUF_OP_WRITE] = "write",	    [ZUF_OP_MAP] = "map",
+	[ZUF_OP_MAP_WRITE] = "map_write", [ZUF_OP_COMMIT] = "commit",	    [ZUF_OP_FILL] = "fill",
+	[ZUF_OP_FALLOCATE] = "fallocate", [ZUF_OP_SEEK] = "seek",	    [ZUF_OP_FSYNC] = "fsync",
+	[ZUF_OP_COPY] = "copy",		  [ZUF_OP_ATIME] = "atime",
 };
 
 static const char *const counter_names[ZUF_COUNTERS] = {
-	[ZUF_COUNT_MAP_HIT] = "map_hits", [ZUF_COUNT_MAP_MISS] = "map_misses", [ZUF_COUNT_BYTES_READ] = "bytes_read",
-	[ZUF_COUNT_BYTES_WRITTEN] = "bytes_written", [ZUF_COUNT_FAULTS] = "faults", [ZUF_COUNT_HUGE_FAULTS] = "huge_faults",
+	[ZUF_COUNT_MAP_HIT] = "map_hits",      [ZUF_COUNT_MAP_MISS] = "map_misses",
+	[ZUF_COUNT_BYTES_READ] = "bytes_read", [ZUF_COUNT_BYTES_WRITTEN] = "bytes_written",
+	[ZUF_COUNT_FAULTS] = "faults",	       [ZUF_COUNT_HUGE_FAULTS] = "huge_faults",
 };
 
 void zuf_stats_call(struct zuf_sb *zsb, u32 op, u64 ns)
@@ -56,8 +60,7 @@ static u64 stats_sum(struct zuf_stats *stats, size_t offset)
 	u64 sum = 0;
 	int cpu;
 
-	for_each_possible_cpu(cpu)
-		sum += *(u64 *)((void *)per_cpu_ptr(stats->cpu, cpu) + offset);
+	for_each_possible_cpu(cpu) sum += *(u64 *)((void *)per_cpu_ptr(stats->cpu, cpu) + offset);
 	return sum;
 }
 

@@ -105,7 +105,8 @@ int zuf_attach(struct zuf_call *waiting)
 	return err;
 }
 
-/* --- mount ---------------------------------------------------------------------------------------------------------------------------- */
+/* --- mount
+ * ---------------------------------------------------------------------------------------------------------------------------- */
 
 static int sb_open_device(struct zuf_sb *zsb, struct fs_context *fc)
 {
@@ -244,7 +245,8 @@ int zuf_remount(struct super_block *sb, struct fs_context *fc)
 	return 0;
 }
 
-/* --- operations ------------------------------------------------------------------------------------------------------------------------ */
+/* --- operations
+ * ------------------------------------------------------------------------------------------------------------------------ */
 
 /* Tells a server that lives; one that is dead is not waited for. */
 static void sb_put(struct super_block *sb)
@@ -255,8 +257,7 @@ static void sb_put(struct super_block *sb)
 	zsb->wait_s = 0;
 	zuf_forgets_drop(zsb);
 	wait_var_event(&zsb->n_async, !atomic_read(&zsb->n_async));
-	if (zsb->epoch && zsb->epoch == zuf_server_epoch() &&
-	    !zuf_call_begin_attach(&call, zsb, ZUF_OP_UMOUNT, ZUF_NODE_ROOT)) {
+	if (zsb->epoch && zsb->epoch == zuf_server_epoch() && !zuf_call_begin_attach(&call, zsb, ZUF_OP_UMOUNT, ZUF_NODE_ROOT)) {
 		if (call.slot->epoch == zsb->epoch)
 			zuf_call_send_once(&call);
 		zuf_call_end(&call);

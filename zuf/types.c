@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The types of file systems that servers have registered: mount -t NAME works for each. They stay until the module goes, since mounts
- * outlive servers.
+ * The types of file systems that servers have registered: mount -t NAME works for each. They stay until the module goes, since
+ * mounts outlive servers.
  */
 #include <linux/ctype.h>
 #include <linux/fs_parser.h>
@@ -20,10 +20,7 @@ enum {
 	OPT_WAIT,
 };
 
-static const struct fs_parameter_spec zuf_params[] = {
-	fsparam_u32("wait", OPT_WAIT),
-	{}
-};
+static const struct fs_parameter_spec zuf_params[] = { fsparam_u32("wait", OPT_WAIT), {} };
 
 /* What is not ours is the plug-in's. */
 static int context_add_option(struct zuf_context *ctx, const struct fs_parameter *param)
@@ -165,7 +162,8 @@ int zuf_type_add(const struct zuf_type_arg *arg)
 	if (!type_name_ok(arg->name))
 		return -EINVAL;
 	mutex_lock(&zuf_server_lock);
-	list_for_each_entry(type, &zuf_types, link) {
+	list_for_each_entry(type, &zuf_types, link)
+	{
 		if (strcmp(type->name, arg->name))
 			continue;
 		/* Of an earlier server. */
@@ -184,8 +182,8 @@ size_t zuf_types_show(char *buf)
 	size_t len = 0;
 
 	mutex_lock(&zuf_server_lock);
-	list_for_each_entry(type, &zuf_types, link)
-		len += scnprintf(buf + len, PAGE_SIZE - len, "%s%s\n", type->name, type->has_device ? " device" : "");
+	list_for_each_entry(type, &zuf_types, link) len +=
+		scnprintf(buf + len, PAGE_SIZE - len, "%s%s\n", type->name, type->has_device ? " device" : "");
 	mutex_unlock(&zuf_server_lock);
 	return len;
 }
@@ -194,7 +192,8 @@ void zuf_types_exit(void)
 {
 	struct zuf_type *type, *next;
 
-	list_for_each_entry_safe(type, next, &zuf_types, link) {
+	list_for_each_entry_safe(type, next, &zuf_types, link)
+	{
 		unregister_filesystem(&type->fst);
 		list_del(&type->link);
 		kfree(type);

@@ -5,14 +5,14 @@
  *  - in place, where all bytes are inside the file and their extents are known: the dax core copies, a fence, no call but one for
  *    the times once in a tick of the coarse clock;
  *  - small: the bytes go with the request, one round trip maps, copies, commits;
- *  - large: MAP_WRITE opens a transfer, the kernel copies to the extents, COMMIT makes it durable and visible. The slot (and so the
- *    server's thread) is held from one to the other.
+ *  - large: MAP_WRITE opens a transfer, the kernel copies to the extents, COMMIT makes it durable and visible. The slot (and so
+ * the server's thread) is held from one to the other.
  *
  * Order: data, fence, then what makes them reachable: by the server in the second and third way. In place: data, fence.
  * If cut: in place: any part of the data may be there. Else the server's promise: all of a transfer or nothing.
  *
- * Between MAP_WRITE and COMMIT the server holds its lock of the file: nothing here may wait for the server then, so copying runs with
- * page faults off, and what could not be copied is faulted in before the next try.
+ * Between MAP_WRITE and COMMIT the server holds its lock of the file: nothing here may wait for the server then, so copying runs
+ * with page faults off, and what could not be copied is faulted in before the next try.
  */
 #include <linux/dax.h>
 #include <linux/fs.h>
@@ -217,7 +217,8 @@ static ssize_t write_in_place(struct kiocb *iocb, struct iov_iter *from)
 
 static bool is_in_place(struct inode *inode, loff_t pos, size_t len)
 {
-	return zuf_has_dax(zuf_sb_of(inode->i_sb)) && pos + len <= i_size_read(inode) && zuf_extents_writable(zuf_i(inode), pos, len);
+	return zuf_has_dax(zuf_sb_of(inode->i_sb)) && pos + len <= i_size_read(inode) &&
+	       zuf_extents_writable(zuf_i(inode), pos, len);
 }
 
 ssize_t zuf_write_iter(struct kiocb *iocb, struct iov_iter *from)

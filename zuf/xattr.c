@@ -96,8 +96,8 @@ ssize_t zuf_listxattr(struct dentry *dentry, char *buf, size_t size)
 	return res;
 }
 
-static int handler_get(const struct xattr_handler *handler, struct dentry *unused, struct inode *inode, const char *name, void *buf,
-		       size_t size)
+static int handler_get(const struct xattr_handler *handler, struct dentry *unused, struct inode *inode, const char *name,
+		       void *buf, size_t size)
 {
 	return xattr_get(inode, xattr_full_name(handler, name), buf, size);
 }
@@ -108,11 +108,11 @@ static int handler_set(const struct xattr_handler *handler, struct mnt_idmap *id
 	return xattr_set(inode, xattr_full_name(handler, name), value, size, flags);
 }
 
-#define ZUF_XATTR_SPACE(space)                                                                                                      \
-	static const struct xattr_handler space##_handler = {                                                                       \
-		.prefix = #space ".",                                                                                               \
-		.get = handler_get,                                                                                                 \
-		.set = handler_set,                                                                                                 \
+#define ZUF_XATTR_SPACE(space)                                                                                                   \
+	static const struct xattr_handler space##_handler = {                                                                    \
+		.prefix = #space ".",                                                                                            \
+		.get = handler_get,                                                                                              \
+		.set = handler_set,                                                                                              \
 	}
 ZUF_XATTR_SPACE(user);
 ZUF_XATTR_SPACE(trusted);
@@ -129,7 +129,9 @@ const struct xattr_handler *zuf_xattr_handlers[] = {
 	NULL,
 };
 
-/* --- ACLs --------------------------------------------------------------------------------------------------------------------------------- */
+/* --- ACLs
+ * ---------------------------------------------------------------------------------------------------------------------------------
+ */
 
 static const char *acl_name(int type)
 {

@@ -2,9 +2,9 @@
 /*
  * What zuf.ko and its server say to each other. doc/zuf.md tells the story.
  *
- * The control root (mount -t zuf nodev /sys/fs/zuf) has two files. Each open of "channel" is an unnamed resource to which one ioctl
- * gives a role: ZUF_IOC_SERVER makes it the server, ZUF_IOC_CHANNEL a slot, that is a buffer and the thread that serves it. Each
- * open of "device" is given one mount's device memory by ZUF_IOC_DEVICE. Whatever was made dies with its file.
+ * The control root (mount -t zuf nodev /sys/fs/zuf) has two files. Each open of "channel" is an unnamed resource to which one
+ * ioctl gives a role: ZUF_IOC_SERVER makes it the server, ZUF_IOC_CHANNEL a slot, that is a buffer and the thread that serves it.
+ * Each open of "device" is given one mount's device memory by ZUF_IOC_DEVICE. Whatever was made dies with its file.
  *
  * Rules:
  *  1. Fields have fixed widths, structures no holes; what is not used is 0.
@@ -70,8 +70,8 @@ struct zuf_attr {
 
 enum zuf_op {
 	/*
-	 * name: device path, name 2: options, then ZUF_TYPE_MAX bytes: type; len: bytes of the device, 0: none; rdev: st_dev of the
-	 * mount -> attr of the root, +1 reference; out: struct zuf_mount_info
+	 * name: device path, name 2: options, then ZUF_TYPE_MAX bytes: type; len: bytes of the device, 0: none; rdev: st_dev of
+	 * the mount -> attr of the root, +1 reference; out: struct zuf_mount_info
 	 */
 	ZUF_OP_MOUNT = 1,
 	ZUF_OP_UMOUNT,
@@ -81,8 +81,10 @@ enum zuf_op {
 	ZUF_OP_LOOKUP, /* node, name -> attr, +1 reference. "." is the node itself, ".." its parent */
 	ZUF_OP_GETATTR, /* node -> attr */
 	ZUF_OP_SETATTR, /* node, valid... -> attr */
-	/* These reply with the attributes of what they change in attr, and those of the directory (struct zuf_attr) in the out area. */
-	ZUF_OP_CREATE, /* node, name (none: O_TMPFILE), mode, umask, uid, gid, rdev; name 2: symlink target -> attr, +1 reference */
+	/* These reply with the attributes of what they change in attr, and those of the directory (struct zuf_attr) in the out
+	   area. */
+	ZUF_OP_CREATE, /* node, name (none: O_TMPFILE), mode, umask, uid, gid, rdev; name 2: symlink target -> attr, +1 reference
+			*/
 	ZUF_OP_LINK, /* node, node2: directory, name -> attr */
 	ZUF_OP_UNLINK, /* node: directory, name; node2: what it is; flags: ZUF_UNLINK_LAST, then len: references given back */
 	ZUF_OP_RMDIR, /* as UNLINK */
@@ -218,7 +220,8 @@ struct zuf_dirent {
 	char name[];
 };
 
-/* --- ioctls of "channel" ----------------------------------------------------------------------------------------------------- */
+/* --- ioctls of "channel" -----------------------------------------------------------------------------------------------------
+ */
 
 struct zuf_server_arg {
 	__u32 version; /* in and out: ZUF_ABI_VERSION. -EPROTONOSUPPORT */

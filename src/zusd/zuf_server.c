@@ -69,7 +69,11 @@ int zuf_server_start(struct zuf_server *zs, struct mount_table *mounts, const st
 	const char *env = secure_getenv("ZUF_ROOT"), *root = env && env[0] ? env : ZUF_ROOT_DEFAULT;
 	struct zuf_type_name types[LOADER_PLUGINS_MAX];
 	const struct zuf_transport_args args = {
-		.root = root, .types = types, .n_types = ld->n_plugins, .ops = &server_ops, .ctx = zs,
+		.root = root,
+		.types = types,
+		.n_types = ld->n_plugins,
+		.ops = &server_ops,
+		.ctx = zs,
 	};
 	int err;
 

@@ -14,8 +14,8 @@ struct zuf_server {
 };
 
 /*
- * Takes the kernel's control root, $ZUF_ROOT or the usual place, where there is one; none is no error. -EBUSY: another server has it
- * (logged). Before privileges are dropped or not: it needs CAP_SYS_ADMIN, which is kept.
+ * Takes the kernel's control root, $ZUF_ROOT or the usual place, where there is one; none is no error. -EBUSY: another server has
+ * it (logged). Before privileges are dropped or not: it needs CAP_SYS_ADMIN, which is kept.
  */
 int zuf_server_start(struct zuf_server *zs, struct mount_table *mounts, const struct loader *ld);
 /* What is still mounted is left for the next server. */

@@ -228,8 +228,8 @@ static int run_zuf(struct mount_job *job, const char *source, const char *dir)
 	if (err > 0)
 		return -1;
 	if (err)
-		return fail(MOUNT_EXIT_FAIL, "cannot mount %s on %s: %s; the server's log says more (journalctl -t zusd)", source, dir,
-			    explain_mount(err));
+		return fail(MOUNT_EXIT_FAIL, "cannot mount %s on %s: %s; the server's log says more (journalctl -t zusd)", source,
+			    dir, explain_mount(err));
 	if (job->verbose)
 		printf("mount.pmfs2: %s mounted on %s, type %s, over zuf\n", source, dir, job->opts.fstype);
 	return 0;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Over zuf a mount is one mount(2) of the file-system type that the server has registered: the kernel asks the server, and what the
- * server has to say about a failure is in its log.
+ * Over zuf a mount is one mount(2) of the file-system type that the server has registered: the kernel asks the server, and what
+ * the server has to say about a failure is in its log.
  */
 #include "mount_zuf.h"
 

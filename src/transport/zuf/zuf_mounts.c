@@ -2,8 +2,8 @@
 /*
  * Mounts that come and go with the kernel's requests: the device's memory, the plug-in, the table.
  *
- * The kernel sends nothing for a mount before its MOUNT was answered, and nothing behind its UMOUNT, which it sends when all else has
- * returned: so the table needs no lock, and a mount no count of users.
+ * The kernel sends nothing for a mount before its MOUNT was answered, and nothing behind its UMOUNT, which it sends when all else
+ * has returned: so the table needs no lock, and a mount no count of users.
  */
 #include <errno.h>
 #include <fcntl.h>

@@ -12,8 +12,8 @@
 _Static_assert(ZUF_SET_MODE == ZUS_SET_MODE && ZUF_SET_PROJID == ZUS_SET_PROJID && ZUF_SET_KILL_PRIV == ZUS_SET_KILL_PRIV &&
 		       ZUF_SET_MTIME_NOW == ZUS_SET_MTIME_NOW && ZUF_SET_SIZE == ZUS_SET_SIZE && ZUF_SET_FLAGS == ZUS_SET_FLAGS,
 	       "the bits of both interfaces are the same");
-#define SET_KNOWN                                                                                                                  \
-	(ZUF_SET_MODE | ZUF_SET_UID | ZUF_SET_GID | ZUF_SET_SIZE | ZUF_SET_ATIME | ZUF_SET_MTIME | ZUF_SET_ATIME_NOW |             \
+#define SET_KNOWN                                                                                                                \
+	(ZUF_SET_MODE | ZUF_SET_UID | ZUF_SET_GID | ZUF_SET_SIZE | ZUF_SET_ATIME | ZUF_SET_MTIME | ZUF_SET_ATIME_NOW |           \
 	 ZUF_SET_MTIME_NOW | ZUF_SET_FLAGS | ZUF_SET_PROJID | ZUF_SET_KILL_PRIV)
 
 static struct zuf_time time_out(struct zus_time t)

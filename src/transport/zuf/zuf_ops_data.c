@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Data. The kernel copies; what passes through here are small writes, zeros for holes that a mapping stores to, and all data of file
- * systems that live in the server's memory.
+ * Data. The kernel copies; what passes through here are small writes, zeros for holes that a mapping stores to, and all data of
+ * file systems that live in the server's memory.
  *
- * Order (WRITE, FILL): dev_write() of every extent, then io_end(), whose fence covers them. MAP_WRITE and COMMIT: the kernel stores
- * and fences in between.
+ * Order (WRITE, FILL): dev_write() of every extent, then io_end(), whose fence covers them. MAP_WRITE and COMMIT: the kernel
+ * stores and fences in between.
  */
 #include <errno.h>
 #include <string.h>
@@ -98,7 +98,9 @@ static void io_store(struct zus_fs *fs, const struct zus_io *io, const uint8_t *
 int zuf_op_read(struct zuf_task *task)
 {
 	const struct zuf_request *req = task->req;
-	struct vfs_range range = { .node = req->node, .off = req->off, .len = u64_min(req->len, ZUF_OUT_LEN), .flags = ZUS_IO_NOATIME };
+	struct vfs_range range = {
+		.node = req->node, .off = req->off, .len = u64_min(req->len, ZUF_OUT_LEN), .flags = ZUS_IO_NOATIME
+	};
 	ssize_t n = vfs_read(task->mount->vfs, &range, task->out);
 
 	if (n < 0)
@@ -190,7 +192,8 @@ int zuf_op_commit(struct zuf_task *task)
 	return err;
 }
 
-/* --- holes ------------------------------------------------------------------------------------------------------------------- */
+/* --- holes -------------------------------------------------------------------------------------------------------------------
+ */
 
 /* Zeroed blocks for [off, off + len), a hole inside of the file. The kernel keeps other allocations in this file out. */
 static int fill_one(struct zuf_task *task, uint64_t off, uint64_t len)
@@ -244,7 +247,8 @@ int zuf_op_fill(struct zuf_task *task)
 	return err;
 }
 
-/* --- the rest ---------------------------------------------------------------------------------------------------------------- */
+/* --- the rest ----------------------------------------------------------------------------------------------------------------
+ */
 
 int zuf_op_fallocate(struct zuf_task *task)
 {

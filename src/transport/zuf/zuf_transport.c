@@ -72,7 +72,8 @@ static int types_register(const struct zuf_transport *zt, const struct zuf_trans
 	return 0;
 }
 
-/* --- threads ----------------------------------------------------------------------------------------------------------------- */
+/* --- threads -----------------------------------------------------------------------------------------------------------------
+ */
 
 static void wake_handler(int sig)
 {
@@ -94,8 +95,8 @@ static void thread_pin(int cpu)
 }
 
 /*
- * Above ordinary threads: who hands over a request goes on at once in the thread that serves it, and has its answer when it runs again.
- * Low again for work without a bound. The kernel keeps 5 % of a CPU for others in any case.
+ * Above ordinary threads: who hands over a request goes on at once in the thread that serves it, and has its answer when it runs
+ * again. Low again for work without a bound. The kernel keeps 5 % of a CPU for others in any case.
  */
 void zuf_slot_rank(bool high)
 {
