@@ -109,8 +109,7 @@ void zuf_attr_init(struct inode *inode, const struct zuf_attr *attr)
 		inode->i_flags |= S_NOSEC;
 }
 
-/* --- the size
- * ------------------------------------------------------------------------------------------------------------------------- */
+/* --- the size --------------------------------------------------------------------------------- */
 
 static void wait_unlocked(struct inode *inode)
 {
@@ -179,8 +178,7 @@ static int size_prepare(struct inode *inode, loff_t size)
 	return 0;
 }
 
-/* --- setattr
- * ---------------------------------------------------------------------------------------------------------------------------- */
+/* --- setattr ---------------------------------------------------------------------------------- */
 
 static void fill_time(struct zuf_time *out, const struct timespec64 *t)
 {
@@ -343,9 +341,7 @@ int zuf_update_time(struct inode *inode, enum fs_update_time type, unsigned int 
 }
 #endif
 
-/* --- chattr
- * -------------------------------------------------------------------------------------------------------------------------------
- */
+/* --- chattr ----------------------------------------------------------------------------------- */
 
 int zuf_fileattr_get(struct dentry *dentry, struct zuf_fileattr *fa)
 {

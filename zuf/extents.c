@@ -101,8 +101,7 @@ u32 zuf_extents_seq(struct zuf_inode *zi)
 	return READ_ONCE(zi->map_seq);
 }
 
-/* --- changing, under ext_lock
- * ---------------------------------------------------------------------------------------------------------- */
+/* --- changing, under ext_lock ----------------------------------------------------------------- */
 
 static void extent_erase(struct zuf_inode *zi, struct extent *e)
 {
@@ -225,9 +224,7 @@ static void extents_set(struct zuf_inode *zi, const struct zuf_map *map, const u
 		kmem_cache_free(extent_cache, spare);
 }
 
-/* --- replies
- * ------------------------------------------------------------------------------------------------------------------------------
- */
+/* --- replies ---------------------------------------------------------------------------------- */
 
 /* Bounds and alignment: what comes from the server is not believed. */
 static bool ext_is_sane(struct zuf_sb *zsb, const struct zuf_extent *ext, u64 off)

@@ -15,8 +15,7 @@
 
 #include "zuf.h"
 
-/* --- reading without a device
- * ----------------------------------------------------------------------------------------------------------- */
+/* --- reading without a device ----------------------------------------------------------------- */
 
 /* Bytes copied, 0 at the end. */
 static ssize_t plain_read_some(struct inode *inode, loff_t pos, struct iov_iter *to)
@@ -96,9 +95,7 @@ const struct address_space_operations zuf_plain_aops = {
 	.dirty_folio = noop_dirty_folio,
 };
 
-/* --- reading
- * ------------------------------------------------------------------------------------------------------------------------------
- */
+/* --- reading ---------------------------------------------------------------------------------- */
 
 static ssize_t dax_read(struct kiocb *iocb, struct iov_iter *to)
 {
@@ -130,8 +127,7 @@ static ssize_t zuf_read_iter(struct kiocb *iocb, struct iov_iter *to)
 	return res;
 }
 
-/* --- mapping, syncing
- * ---------------------------------------------------------------------------------------------------------------------- */
+/* --- mapping, syncing ------------------------------------------------------------------------- */
 
 static int dax_writepages(struct address_space *mapping, struct writeback_control *wbc)
 {

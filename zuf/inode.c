@@ -73,8 +73,7 @@ void zuf_free_inode(struct inode *inode)
 	kmem_cache_free(zuf_inode_cache, zuf_i(inode));
 }
 
-/* --- forgetting
- * ---------------------------------------------------------------------------------------------------------------------- */
+/* --- forgetting ------------------------------------------------------------------------------- */
 
 /* Moves entries from list to the request: how many nodes it names. What does not fit goes back. */
 static unsigned int forgets_fill(struct zuf_sb *zsb, struct llist_node *list, struct zuf_slot *slot)
@@ -179,8 +178,7 @@ void zuf_evict_inode(struct inode *inode)
 	inode_forget(zi);
 }
 
-/* --- finding
- * -------------------------------------------------------------------------------------------------------------------------- */
+/* --- finding ---------------------------------------------------------------------------------- */
 
 static unsigned long node_hash(u64 node)
 {
@@ -274,8 +272,7 @@ struct inode *zuf_iget_node(struct super_block *sb, u64 node)
 	return err ? ERR_PTR(err) : inode;
 }
 
-/* --- a new server
- * ---------------------------------------------------------------------------------------------------------------------- */
+/* --- a new server ----------------------------------------------------------------------------- */
 
 static int hold_send(struct zuf_sb *zsb, const u64 *nodes, unsigned int n, u64 epoch)
 {

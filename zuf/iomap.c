@@ -183,9 +183,7 @@ void *zuf_dax_kaddr(struct zuf_sb *zsb, u64 dev_off, size_t *len)
 	return kaddr + (at & (PAGE_SIZE - 1));
 }
 
-/* --- faults
- * ------------------------------------------------------------------------------------------------------------------------------
- */
+/* --- faults ----------------------------------------------------------------------------------- */
 
 static vm_fault_t dax_fault_any(struct vm_fault *vmf, ZUF_HUGE_FAULT_ARG order)
 {

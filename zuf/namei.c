@@ -96,8 +96,7 @@ static struct dentry *zuf_lookup(struct inode *dir, struct dentry *dentry, unsig
 	return d_splice_alias(inode, dentry);
 }
 
-/* --- creating
- * ------------------------------------------------------------------------------------------------------------------------- */
+/* --- creating --------------------------------------------------------------------------------- */
 
 struct new_node {
 	umode_t mode;
@@ -254,8 +253,7 @@ static int zuf_link(struct dentry *old, struct inode *dir, struct dentry *dentry
 	return 0;
 }
 
-/* --- removing
- * ------------------------------------------------------------------------------------------------------------------------- */
+/* --- removing --------------------------------------------------------------------------------- */
 
 /* References on the dentry of what is being removed, with nobody else there: the caller's; vfs_rmdir() adds one. */
 #define UNLINK_COUNT 1
@@ -347,8 +345,7 @@ static int zuf_rmdir(struct inode *dir, struct dentry *dentry)
 	return remove_name(dir, dentry, ZUF_OP_RMDIR);
 }
 
-/* --- renaming
- * -------------------------------------------------------------------------------------------------------------------------- */
+/* --- renaming --------------------------------------------------------------------------------- */
 
 /* Whether the rename that a dead server was asked for has been done: its old name stands for something else, or nothing. */
 static bool rename_was_done(struct inode *dir, struct dentry *dentry)
@@ -444,8 +441,7 @@ static int zuf_rename(struct mnt_idmap *idmap, struct inode *old_dir, struct den
 	return err;
 }
 
-/* --- symlinks
- * ---------------------------------------------------------------------------------------------------------------------------- */
+/* --- symlinks --------------------------------------------------------------------------------- */
 
 static char *link_read(struct inode *inode)
 {

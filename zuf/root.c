@@ -67,8 +67,7 @@ struct zuf_sb *zuf_mount_find(u32 id)
 	return id <= INT_MAX ? idr_find(&zuf_mounts, id) : NULL;
 }
 
-/* --- roles
- * ------------------------------------------------------------------------------------------------------------------------- */
+/* --- roles ------------------------------------------------------------------------------------ */
 
 static int channel_become_server(struct zuf_channel *ch, void __user *uarg)
 {
@@ -259,8 +258,7 @@ static const struct file_operations channel_fops = {
 	.llseek = noop_llseek,
 };
 
-/* --- the file system of the root
- * --------------------------------------------------------------------------------------------------- */
+/* --- the file system of the root -------------------------------------------------------------- */
 
 static int root_fill_super(struct super_block *sb, struct fs_context *fc)
 {

@@ -105,8 +105,7 @@ int zuf_attach(struct zuf_call *waiting)
 	return err;
 }
 
-/* --- mount
- * ---------------------------------------------------------------------------------------------------------------------------- */
+/* --- mount ------------------------------------------------------------------------------------ */
 
 static int sb_open_device(struct zuf_sb *zsb, struct fs_context *fc)
 {
@@ -245,8 +244,7 @@ int zuf_remount(struct super_block *sb, struct fs_context *fc)
 	return 0;
 }
 
-/* --- operations
- * ------------------------------------------------------------------------------------------------------------------------ */
+/* --- operations ------------------------------------------------------------------------------- */
 
 /* Tells a server that lives; one that is dead is not waited for. */
 static void sb_put(struct super_block *sb)

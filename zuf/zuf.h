@@ -32,8 +32,7 @@
 #define ZUF_NAME_BYTES_MAX 255
 #define ZUF_NODE_ROOT 1ULL
 
-/* --- slots (slot.c): a buffer, and the server's thread that waits in it
- * --------------------------------------------------------- */
+/* --- slots (slot.c): a buffer, and the server's thread that waits in it ----------------------- */
 
 enum zuf_slot_state {
 	ZUF_SLOT_NEW, /* its thread has not waited yet */
@@ -87,8 +86,7 @@ void zuf_slot_wake_waiters(void);
 /* Waits until a slot may be had. 0, -EINTR, -ETIMEDOUT. */
 int zuf_slot_wait(unsigned long *timeout);
 
-/* --- the server (root.c)
- * ----------------------------------------------------------------------------------------------------------- */
+/* --- the server (root.c) ---------------------------------------------------------------------- */
 
 struct zuf_sb;
 
@@ -106,8 +104,7 @@ extern struct mutex zuf_server_lock;
 struct zuf_sb *zuf_mount_find(u32 id);
 extern const struct file_operations zuf_device_fops;
 
-/* --- a mounted file system
- * ---------------------------------------------------------------------------------------------------------- */
+/* --- a mounted file system -------------------------------------------------------------------- */
 
 struct zuf_stats;
 
@@ -153,8 +150,7 @@ static inline bool zuf_has_dax(struct zuf_sb *zsb)
 	return zsb->dax_dev;
 }
 
-/* --- inodes
- * ---------------------------------------------------------------------------------------------------------------------------- */
+/* --- inodes ----------------------------------------------------------------------------------- */
 
 struct zuf_forget {
 	struct llist_node link;
@@ -186,8 +182,7 @@ static inline struct zuf_inode *zuf_i(const struct inode *inode)
 	return container_of(inode, struct zuf_inode, vfs);
 }
 
-/* --- calls (call.c)
- * --------------------------------------------------------------------------------------------------------------------- */
+/* --- calls (call.c) --------------------------------------------------------------------------- */
 
 struct zuf_call {
 	struct zuf_sb *zsb;
@@ -222,8 +217,7 @@ static inline const struct zuf_extent *zuf_call_extents(struct zuf_call *call)
 	return call->slot->buf + ZUF_EXTENTS_OFF;
 }
 
-/* --- inodes and attributes (inode.c, attr.c)
- * ------------------------------------------------------------------------------------------- */
+/* --- inodes and attributes (inode.c, attr.c) -------------------------------------------------- */
 
 extern const struct super_operations zuf_sops;
 int zuf_inodes_init(void);
@@ -269,8 +263,7 @@ extern const struct address_space_operations zuf_dax_aops;
 extern const struct address_space_operations zuf_plain_aops;
 extern const struct export_operations zuf_export_ops;
 
-/* --- xattrs (xattr.c)
- * ------------------------------------------------------------------------------------------------------------------ */
+/* --- xattrs (xattr.c) ------------------------------------------------------------------------- */
 
 extern const struct xattr_handler *zuf_xattr_handlers[];
 ssize_t zuf_listxattr(struct dentry *dentry, char *buf, size_t size);
@@ -281,8 +274,7 @@ int zuf_set_acl(struct user_namespace *ns, struct inode *inode, struct posix_acl
 int zuf_set_acl(struct mnt_idmap *idmap, struct dentry *dentry, struct posix_acl *acl, int type);
 #endif
 
-/* --- extents (extents.c): what is known of where a file's bytes are
- * ------------------------------------------------------------------- */
+/* --- extents (extents.c): what is known of where a file's bytes are --------------------------- */
 
 struct zuf_map {
 	u64 off; /* bytes, as asked for */
@@ -303,8 +295,7 @@ int zuf_extents_keep(struct zuf_inode *zi, struct zuf_call *call, u64 off, const
 /* Forgets [off, end). */
 void zuf_extents_drop(struct zuf_inode *zi, u64 off, u64 end);
 
-/* --- data (iomap.c, file.c, write.c, fallocate.c)
- * -------------------------------------------------------------------------------------- */
+/* --- data (iomap.c, file.c, write.c, fallocate.c) --------------------------------------------- */
 
 extern const struct iomap_ops zuf_iomap_ops;
 extern const struct iomap_ops zuf_report_ops;
@@ -316,8 +307,7 @@ ssize_t zuf_write_iter(struct kiocb *iocb, struct iov_iter *from);
 long zuf_fallocate(struct file *file, int mode, loff_t off, loff_t len);
 ssize_t zuf_copy_file_range(struct file *in, loff_t in_off, struct file *out, loff_t out_off, size_t len, unsigned int flags);
 
-/* --- mounting (super.c, types.c, device.c)
- * -------------------------------------------------------------------------------------------- */
+/* --- mounting (super.c, types.c, device.c) ---------------------------------------------------- */
 
 int zuf_fill_super(struct super_block *sb, struct fs_context *fc);
 int zuf_attach(struct zuf_call *call);
@@ -332,8 +322,7 @@ struct zuf_context {
 	char *options;
 };
 
-/* --- statistics (stats.c)
- * ------------------------------------------------------------------------------------------------------------------ */
+/* --- statistics (stats.c) --------------------------------------------------------------------- */
 
 enum zuf_counter {
 	ZUF_COUNT_MAP_HIT,

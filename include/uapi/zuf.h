@@ -220,8 +220,7 @@ struct zuf_dirent {
 	char name[];
 };
 
-/* --- ioctls of "channel" -----------------------------------------------------------------------------------------------------
- */
+/* --- ioctls of "channel" ---------------------------------------------------------------------- */
 
 struct zuf_server_arg {
 	__u32 version; /* in and out: ZUF_ABI_VERSION. -EPROTONOSUPPORT */

@@ -149,7 +149,7 @@ int zuf_op_map(struct zuf_task *task)
 	return fs->ops->io_end(fs, &io, io.mapped);
 }
 
-/* --- large writes ----------------------------------------------------------------------------------------------------------- */
+/* --- large writes ----------------------------------------------------------------------------- */
 
 void zuf_slot_drop_io(struct zuf_slot *slot)
 {
@@ -192,8 +192,7 @@ int zuf_op_commit(struct zuf_task *task)
 	return err;
 }
 
-/* --- holes -------------------------------------------------------------------------------------------------------------------
- */
+/* --- holes ------------------------------------------------------------------------------------ */
 
 /* Zeroed blocks for [off, off + len), a hole inside of the file. The kernel keeps other allocations in this file out. */
 static int fill_one(struct zuf_task *task, uint64_t off, uint64_t len)
@@ -247,8 +246,7 @@ int zuf_op_fill(struct zuf_task *task)
 	return err;
 }
 
-/* --- the rest ----------------------------------------------------------------------------------------------------------------
- */
+/* --- the rest --------------------------------------------------------------------------------- */
 
 int zuf_op_fallocate(struct zuf_task *task)
 {

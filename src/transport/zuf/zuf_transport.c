@@ -72,8 +72,7 @@ static int types_register(const struct zuf_transport *zt, const struct zuf_trans
 	return 0;
 }
 
-/* --- threads -----------------------------------------------------------------------------------------------------------------
- */
+/* --- threads ---------------------------------------------------------------------------------- */
 
 static void wake_handler(int sig)
 {
