@@ -297,23 +297,20 @@ int zuf_getattr(struct mnt_idmap *idmap, const struct path *path, struct kstat *
  * Times of reads and of writes in place, when they are due (relatime; once in a tick of the coarse clock). Synchronous, as
  * everything: what stat() shows is on the device.
  */
-static int update_time(struct inode *inode, int flags)
+static int update_time(struct inode *inode, bool written)
 {
 	struct zuf_call call;
 	int err;
 
-	if (!(flags & (S_ATIME | S_MTIME | S_CTIME)))
-		return 0;
 	/* Who read a directory or a symlink when: told by memory alone. */
-	if (!(flags & (S_MTIME | S_CTIME)) && !S_ISREG(inode->i_mode)) {
+	if (!written && !S_ISREG(inode->i_mode)) {
 		inode_set_atime_to_ts(inode, current_time(inode));
 		return 0;
 	}
-	err = zuf_call_begin(&call, zuf_sb_of(inode->i_sb), flags & (S_MTIME | S_CTIME) ? ZUF_OP_SETATTR : ZUF_OP_ATIME,
-			     zuf_i(inode)->node);
+	err = zuf_call_begin(&call, zuf_sb_of(inode->i_sb), written ? ZUF_OP_SETATTR : ZUF_OP_ATIME, zuf_i(inode)->node);
 	if (err)
 		return err;
-	if (flags & (S_MTIME | S_CTIME))
+	if (written)
 		call.in->valid = ZUF_SET_MTIME_NOW;
 	err = zuf_call_send(&call);
 	if (!err && call.out.has_attr)
@@ -325,19 +322,17 @@ static int update_time(struct inode *inode, int flags)
 #if ZUF_BEFORE(6, 6)
 int zuf_update_time(struct inode *inode, struct timespec64 *time, int flags)
 {
-	return update_time(inode, flags);
+	return flags & (S_ATIME | S_MTIME | S_CTIME) ? update_time(inode, flags & (S_MTIME | S_CTIME)) : 0;
 }
 #elif ZUF_BEFORE(7, 0)
 int zuf_update_time(struct inode *inode, int flags)
 {
-	return update_time(inode, flags);
+	return flags & (S_ATIME | S_MTIME | S_CTIME) ? update_time(inode, flags & (S_MTIME | S_CTIME)) : 0;
 }
 #else
 int zuf_update_time(struct inode *inode, enum fs_update_time type, unsigned int flags)
 {
-	if (flags & IOCB_NOWAIT)
-		return -EAGAIN;
-	return update_time(inode, type == FS_UPD_ATIME ? S_ATIME : S_MTIME | S_CTIME);
+	return flags & IOCB_NOWAIT ? -EAGAIN : update_time(inode, type == FS_UPD_CMTIME);
 }
 #endif
 

@@ -145,6 +145,13 @@ static inline ssize_t splice_copy_file_range_any(struct file *in, loff_t in_off,
 #define ZUF_FOP_MMAP_SYNC .fop_flags = FOP_MMAP_SYNC,
 #endif
 
+/* Dentries of simple file systems are no longer pinned in a way of their own. */
+#if ZUF_BEFORE(7, 0)
+#define zuf_kill_litter_super kill_litter_super
+#else
+#define zuf_kill_litter_super kill_anon_super
+#endif
+
 /* From 6.15 on the dax core waits itself for pages in flight before they are freed. */
 #define ZUF_DAX_BREAKS_LAYOUT (!ZUF_BEFORE(6, 15))
 

@@ -290,7 +290,7 @@ static struct file_system_type zuf_root_type = {
 	.owner = THIS_MODULE,
 	.name = "zuf",
 	.init_fs_context = root_init_context,
-	.kill_sb = kill_litter_super,
+	.kill_sb = zuf_kill_litter_super,
 };
 
 int zuf_root_init(void)

@@ -159,24 +159,39 @@ struct posix_acl *zuf_get_acl(struct inode *inode, int type, bool rcu)
 	return acl;
 }
 
+#if ZUF_BEFORE(7, 0)
+static void *acl_to_blob(const struct posix_acl *acl, size_t *len)
+{
+	void *buf;
+
+	*len = posix_acl_xattr_size(acl->a_count);
+	buf = kmalloc(*len, GFP_KERNEL);
+	if (buf && posix_acl_to_xattr(&init_user_ns, acl, buf, *len) < 0) {
+		kfree(buf);
+		buf = NULL;
+	}
+	return buf;
+}
+#else
+static void *acl_to_blob(const struct posix_acl *acl, size_t *len)
+{
+	return posix_acl_to_xattr(&init_user_ns, acl, len, GFP_KERNEL);
+}
+#endif
+
 static int acl_set(struct inode *inode, struct posix_acl *acl, int type)
 {
 	u32 flags = 0;
 	void *buf = NULL;
-	int err, len = 0;
+	size_t len = 0;
+	int err;
 
 	if (type == ACL_TYPE_DEFAULT && !S_ISDIR(inode->i_mode))
 		return acl ? -EACCES : 0;
 	if (acl) {
-		len = posix_acl_xattr_size(acl->a_count);
-		buf = kmalloc(len, GFP_KERNEL);
+		buf = acl_to_blob(acl, &len);
 		if (!buf)
 			return -ENOMEM;
-		len = posix_acl_to_xattr(&init_user_ns, acl, buf, len);
-		if (len < 0) {
-			kfree(buf);
-			return len;
-		}
 		if (!in_group_p(inode->i_gid) && !capable_wrt_inode_uidgid(zuf_nop_idmap, inode, CAP_FSETID))
 			flags = ZUF_XATTR_KILL_SGID;
 	}

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # Boots a Debian kernel under QEMU (emulated: no KVM needed) and runs one script of bash in it, as root, on the host's own files:
 #
-#   boot.sh [-k 6.1|6.12] [-m MiB] [-c CPUS] [-p e820|nvdimm|none] [-s MiB] [-t SECONDS] [-i] [-o DIR] SCRIPT [ARGUMENT...]
+#   boot.sh [-k 6.1|6.12|newest] [-m MiB] [-c CPUS] [-p e820|nvdimm|none] [-s MiB] [-t SECONDS] [-i] [-o DIR] SCRIPT [ARGUMENT...]
 #
 #   -p   how the persistent memory is made: a memmap= range of RAM (default), or an emulated NVDIMM
 #   -s   its size in MiB (default 1024)

@@ -63,7 +63,7 @@ check_kernel() # KERNEL
 	row "$1: kernel log" "clean" "exit $rc" "$([ $rc -le 1 ] && echo 0 || echo 1)"
 }
 
-[ "${1:-}" != all ] || set -- 6.1 6.12
+[ "${1:-}" != all ] || set -- 6.1 6.12 newest
 for kernel in "${@:-6.1}"; do
 	check_kernel "$kernel"
 done
