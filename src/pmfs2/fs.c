@@ -228,7 +228,7 @@ int fs_open(struct pmem *pm, const struct zus_host *host, uint32_t flags, struct
 	if (!err)
 		err = root_check(fs);
 	if (!err && !pm->rdonly && !media_is_lost(fs))
-		err = intents_finish(fs);
+		err = flags & ZUS_MOUNT_KEEP_ORPHANS ? intents_finish_keep_orphans(fs) : intents_finish(fs);
 	if (fs->n_blocks && media_is_lost(fs) && media_mount_check(fs))
 		err = -EIO;
 	if (err) {
