@@ -59,9 +59,10 @@ int fs_corrupt(struct fs *fs, const char *fmt, ...)
 	va_end(ap);
 	if (media_is_lost(fs))
 		return media_corrupt(fs, msg);
+	/* Without a journal it is not mounted yet, and will not be. */
 	if (!atomic_exchange(&fs->damaged, 1))
-		fs_log(fs, LOG_LEVEL_ERROR, "%s; read-only from now on: unmount, then run fsck.pmfs2 %s", msg,
-		       device_name(fs, name));
+		fs_log(fs, LOG_LEVEL_ERROR, "%s; %srun fsck.pmfs2 %s", msg,
+		       fs->journal ? "read-only from now on: unmount, then " : "", device_name(fs, name));
 	else
 		fs_log(fs, LOG_LEVEL_ERROR, "%s", msg);
 	return -EUCLEAN;
