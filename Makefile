@@ -5,7 +5,8 @@ PREFIX ?= /usr/local
 DESTDIR ?=
 MESON_ARGS ?=
 
-.PHONY: all install deps try check check-asan check-tsan bench bench-fences bench-fsck bench-scale crash-long crash-seeded faults-long fuzz clean
+.PHONY: all install deps try check check-asan check-tsan check-guest check-guest-all bench bench-fences bench-fsck bench-guest
+.PHONY: bench-scale crash-long crash-mutate crash-seeded faults-long fuzz clean
 
 all: $(BUILD)/build.ninja
 	ninja -C $(BUILD)
@@ -64,6 +65,20 @@ crash-seeded: deps
 # Memory, space, descriptors, threads that run out; signals; kill -9: the whole, as a table.
 faults-long: all
 	BUILD=$(abspath $(BUILD)) tests/faults/faults_long.sh
+
+# Every store, flush, fence and journal entry left out or misplaced, one at a time: each must be noticed.
+crash-mutate: all
+	$(BUILD)/tests/crash/crash-mutate
+
+# The kernel module, in QEMU guests: this machine's own kernel never loads it.
+check-guest: deps all
+	BUILD=$(abspath $(BUILD)) tests/guest/check.sh 6.1
+
+check-guest-all: deps all
+	BUILD=$(abspath $(BUILD)) tests/guest/check.sh all
+
+bench-guest: deps all
+	BUILD=$(abspath $(BUILD)) bench/guest_bench.sh
 
 clean:
 	rm -rf $(BUILD) $(BUILD)-clang $(BUILD)-asan $(BUILD)-tsan $(BUILD)-fuzz

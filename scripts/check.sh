@@ -264,6 +264,7 @@ check_apps
 check_faults
 suite "crash: explorer, quick level" 600 "$BUILD/tests/crash/crash-explore" --level quick --tap
 suite "crash: seeded bugs, a sample" 400 env TAP=1 tests/crash/seeded-bugs.sh --sample 3
+suite "guest 6.1" 1800 tests/guest/check.sh 6.1
 step "bench: fences" 300 "$BUILD/bench/fences"
 suite "fuzz" 900 tests/fuzz/run.sh --tap --time 20 --flips 600
 check_asan

@@ -209,6 +209,8 @@ struct zus_setxattr {
 #define ZUS_MOUNT_NOATIME 2u
 #define ZUS_MOUNT_STRICTATIME 4u /* neither: relatime */
 #define ZUS_MOUNT_NODIRATIME 8u
+/* mount() only: the kernel still has files of it open; what has no name is kept until remount() is called without this flag. */
+#define ZUS_MOUNT_KEEP_ORPHANS 16u
 
 /* What the server offers to a plug-in. */
 struct zus_host {
@@ -308,6 +310,12 @@ struct zus_ops {
 };
 
 #define ZUS_PLUGIN_VOLATILE 1u /* needs no device, keeps nothing */
+/*
+ * Extents of a transfer stay valid when it has ended, for reads and for writes in place (unless ZUS_EXT_SHARED), until an operation
+ * that the caller asks for changes them (setattr of the size, fallocate, a transfer that writes), or host->invalidate takes them
+ * back. They are of 4 KiB granularity: what follows a file's last byte in its last page may be mapped.
+ */
+#define ZUS_PLUGIN_KEEPS_EXTENTS 2u
 
 struct zus_plugin {
 	uint32_t abi; /* ZUS_PLUGIN_ABI the plug-in was built with; the server refuses others */

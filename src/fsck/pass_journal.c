@@ -84,11 +84,14 @@ struct ring_view {
 	uint64_t horizon;
 };
 
-/* Whole records above the horizon and the last number, behind ring->off. Notes the highest number: no new one may be below it. */
-static int record_follows(struct fsck *fk, const struct ring_view *ring)
+/*
+ * Where the next whole record above the horizon and the last number is, behind ring->off; 0: there is none. Notes the highest
+ * number of all of them: no new one may be below it.
+ */
+static uint64_t record_follows(struct fsck *fk, const struct ring_view *ring)
 {
 	struct record rec;
-	int found = 0;
+	uint64_t found = 0;
 
 	for (uint64_t off = ring->off + PMFS2_RECORD_ALIGN; off + sizeof(rec.head) <= ring->size; off += PMFS2_RECORD_ALIGN) {
 		const struct pmfs2_record *head = pmem_at(fk->disk.pm, ring->start + off);
@@ -96,7 +99,7 @@ static int record_follows(struct fsck *fk, const struct ring_view *ring)
 		if (le32_get(head->magic) == PMFS2_MAGIC_RECORD && le64_get(head->seq) >= ring->horizon &&
 		    le64_get(head->seq) > ring->last && record_read(fk, ring->start + off, ring->size - off, &rec)) {
 			fk->seq_seen = u64_max(fk->seq_seen, le64_get(head->seq));
-			found = 1;
+			found = found ? found : off;
 		}
 	}
 	return found;
@@ -131,26 +134,31 @@ static int record_guess(const struct fsck *fk, const struct ring_view *ring, uin
 
 /*
  * A record that is not whole ends a ring; a crash leaves that. But each record is durable before the next one of its ring is
- * begun: where whole ones follow, it is damage. Puts a record with one wrong bit right. 1: go on with it; 0: the ring ends;
- * negative: stop.
+ * begun: where whole ones follow, it is damage. Puts a record with one wrong bit right; one that is beyond that is left out,
+ * since those behind it were promised, too. 1: go on at ring->off; 0: the ring ends; negative: stop.
  */
-static int record_mend(struct fsck *fk, uint32_t number, const struct ring_view *ring)
+static int record_mend(struct fsck *fk, uint32_t number, struct ring_view *ring)
 {
 	uint8_t buf[PMFS2_RECORD_MAX] __attribute__((aligned(8)));
 	const uint8_t *at = pmem_at(fk->disk.pm, ring->start + ring->off);
+	uint64_t next = 0;
 	uint32_t len = 0;
 	int right;
 
-	if (ring->off + sizeof(struct pmfs2_record) > ring->size || !record_follows(fk, ring))
+	if (ring->off + sizeof(struct pmfs2_record) <= ring->size)
+		next = record_follows(fk, ring);
+	if (!next)
 		return 0;
 	right = record_guess(fk, ring, buf, &len) && le64_get(((struct pmfs2_record *)(void *)buf)->seq) >= ring->horizon;
 	if (!fsck_found(fk, FSCK_JOURNAL_LOST, "journal: ring %u: the record at byte %llu is damaged, whole ones follow", number,
 			(unsigned long long)ring->off))
 		return fk->fixing ? -EUCLEAN : 0;
-	if (!right)
-		return 0;
-	pmem_copy(fk->disk.pm, at, buf, len);
-	pmem_fence(fk->disk.pm);
+	if (right) {
+		pmem_copy(fk->disk.pm, at, buf, len);
+		pmem_fence(fk->disk.pm);
+	} else {
+		ring->off = next;
+	}
 	return 1;
 }
 

@@ -69,6 +69,9 @@ static int lock_once(struct fs *fs, struct inode *ip, int exclusive)
 		rwlock_unlock(&ip->lock);
 		return (int)slot;
 	}
+	/* Where nothing may be written: what is left to be freed lies behind the size, and does not show. */
+	if (!exclusive && kind == PMFS2_INTENT_TRUNCATE && fs_check_writable(fs))
+		return 0;
 	if (!exclusive) {
 		rwlock_unlock(&ip->lock);
 		rwlock_write(&ip->lock);

@@ -59,9 +59,10 @@ int fs_corrupt(struct fs *fs, const char *fmt, ...)
 	va_end(ap);
 	if (media_is_lost(fs))
 		return media_corrupt(fs, msg);
+	/* Without a journal it is not mounted yet, and will not be. */
 	if (!atomic_exchange(&fs->damaged, 1))
-		fs_log(fs, LOG_LEVEL_ERROR, "%s; read-only from now on: unmount, then run fsck.pmfs2 %s", msg,
-		       device_name(fs, name));
+		fs_log(fs, LOG_LEVEL_ERROR, "%s; %srun fsck.pmfs2 %s", msg,
+		       fs->journal ? "read-only from now on: unmount, then " : "", device_name(fs, name));
 	else
 		fs_log(fs, LOG_LEVEL_ERROR, "%s", msg);
 	return -EUCLEAN;
@@ -186,8 +187,8 @@ static int root_check(struct fs *fs)
 }
 
 /*
- * What was damaged when it was last looked at must be repaired first; it can be read meanwhile, but nothing is finished or changed,
- * not after a remount either.
+ * What was damaged when it was last looked at must be repaired first; it can be read meanwhile, but nothing is finished or
+ * changed, not after a remount either.
  */
 static int mark_check(struct fs *fs, const struct journal_state *st)
 {
@@ -232,7 +233,7 @@ int fs_open(struct pmem *pm, const struct zus_host *host, uint32_t flags, struct
 	if (!err)
 		err = root_check(fs);
 	if (!err && !pm->rdonly && !media_is_lost(fs) && !atomic_load(&fs->damaged))
-		err = intents_finish(fs);
+		err = flags & ZUS_MOUNT_KEEP_ORPHANS ? intents_finish_keep_orphans(fs) : intents_finish(fs);
 	if (fs->n_blocks && media_is_lost(fs) && media_mount_check(fs))
 		err = -EIO;
 	if (err) {

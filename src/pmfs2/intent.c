@@ -13,6 +13,7 @@
 #include "pmfs2/alloc.h"
 #include "pmfs2/file.h"
 #include "pmfs2/namei.h"
+#include "pmfs2/refs.h"
 
 #define BLOCKS_MAX 65536u /* 8 million intents: a bound for hostile chains */
 #define INO_MASK ((1ull << PMFS2_INO_BITS) - 1)
@@ -237,7 +238,8 @@ static int truncate_finish(struct fs *fs, struct inode *ip)
 	return err;
 }
 
-static int intent_finish(struct fs *fs, uint32_t slot)
+/* keep: whoever may hold orphans has not said so yet. */
+static int intent_finish(struct fs *fs, uint32_t slot, int keep)
 {
 	enum pmfs2_intent_kind kind;
 	uint64_t ino, arg[3];
@@ -260,6 +262,8 @@ static int intent_finish(struct fs *fs, uint32_t slot)
 	case PMFS2_INTENT_ORPHAN:
 		if (le32_get(ip->media->nlink))
 			err = fs_corrupt(fs, "intent %u: orphan inode %llu has links", slot, (unsigned long long)ino);
+		else if (atomic_load(&fs->mount_flags) & ZUS_MOUNT_KEEP_ORPHANS && (keep || refs_count(fs->refs, inode_node(ip))))
+			err = 0; /* open somewhere: freed when it is forgotten */
 		else
 			err = inode_free(fs, ip);
 		break;
@@ -276,17 +280,27 @@ static int intent_finish(struct fs *fs, uint32_t slot)
 	return err;
 }
 
-int intents_finish(struct fs *fs)
+static int intents_walk(struct fs *fs, int keep)
 {
 	uint32_t n = fs->intents->n_blocks * PMFS2_INTENTS_PER_BLOCK;
 
 	for (uint32_t slot = 0; slot < n; slot++) {
-		int err = intent_finish(fs, slot);
+		int err = intent_finish(fs, slot, keep);
 
 		if (err)
 			return err;
 	}
 	return 0;
+}
+
+int intents_finish(struct fs *fs)
+{
+	return intents_walk(fs, 0);
+}
+
+int intents_finish_keep_orphans(struct fs *fs)
+{
+	return intents_walk(fs, 1);
 }
 
 /* One that is an orphan's. Others work meanwhile: inode_free looks at everything again under its locks. */

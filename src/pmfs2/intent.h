@@ -28,5 +28,7 @@ void intents_free(struct intents *in);
 int intents_finish(struct fs *fs);
 /* Frees orphans that could not be freed when their last user went (no memory). Cheap where there are none. No locks held. */
 void intents_retry(struct fs *fs);
+/* The same but for orphans: whoever has them open will say so, and then call intents_finish(). */
+int intents_finish_keep_orphans(struct fs *fs);
 
 #endif

@@ -25,12 +25,18 @@ static void op_unmount(struct zus_fs *zus)
 static int op_remount(struct zus_fs *zus, uint32_t flags)
 {
 	struct fs *fs = fs_of(zus);
+	int err;
 
 	if (!(flags & ZUS_MOUNT_RDONLY)) {
 		if (fs->pm->rdonly || (le64_get(fs->sb->ro_compat) & ~PMFS2_RO_COMPAT_KNOWN))
 			return -EROFS;
 		if (atomic_load(&fs->damaged))
 			return -EUCLEAN;
+	}
+	if (atomic_load(&fs->mount_flags) & ZUS_MOUNT_KEEP_ORPHANS && !fs->pm->rdonly) {
+		err = intents_finish(fs);
+		if (err)
+			return err;
 	}
 	atomic_store(&fs->mount_flags, flags);
 	fs->zus.flags = flags;
@@ -391,7 +397,7 @@ static int pmfs2_mount(const struct zus_mount_args *args, struct zus_fs **out_fs
 
 __attribute__((visibility("default"))) const struct zus_plugin zus_plugin = {
 	.abi = ZUS_PLUGIN_ABI,
-	.flags = 0,
+	.flags = ZUS_PLUGIN_KEEPS_EXTENTS,
 	.name = "pmfs2",
 	.version = PMFS2_VERSION,
 	.mount = pmfs2_mount,

@@ -234,7 +234,7 @@ int journal_recover(struct fs *fs, struct journal_state *out)
 	}
 	if (!err && lost)
 		err = list_check_whole(fs, &list, st.next_seq);
-	/* A ring that seemed to end may have gone on in a lost page: some of the records without the others must not be stored. */
+	/* A ring that seems to end may go on in a lost page: no record must be stored without the others. */
 	if (!err && pmem_is_bad(fs->pm, fs->state, fs->pm->size - PMFS2_BLOCK_SIZE))
 		err = media_lost(fs, fs->state);
 	if (!err)

@@ -44,7 +44,7 @@ static int is_ancestor(struct fs *fs, uint64_t a, uint64_t b)
 		if (err)
 			return err;
 		parent = le64_get(ip->media->parent_or_rdev);
-		/* A device has its number there; and a removed directory may name a parent whose number somebody else has by now. */
+		/* A device has its number there; a removed directory may name a parent whose number somebody else has by now. */
 		err = inode_is_dir(ip) ? 0 : depth ? -ESTALE : -ENOTDIR;
 		inode_put(fs, ip);
 		if (err)

@@ -106,13 +106,15 @@ static void explain_open(const struct server_mount *m, int err, char *text)
 		snprintf(text, MOUNT_TEXT_MAX, "%s: cannot open %s: %s", m->fstype, m->source, hint ? hint : strerror(-err));
 }
 
-static int plugin_open(struct server_mount *m)
+static int plugin_open(struct server_mount *m, const struct mount_spec *spec)
 {
 	const struct zus_mount_args args = {
 		.device = m->plugin->flags & ZUS_PLUGIN_VOLATILE ? NULL : m->device,
 		.options = m->options,
 		.flags = m->flags,
 		.host = &m->host,
+		.dev_base = spec->dev_base,
+		.dev_size = spec->dev_size,
 	};
 	const struct timespec pause = { .tv_nsec = BUSY_RETRY_MS * 1000000L };
 	int err;
@@ -166,7 +168,7 @@ int mount_open(struct mount_table *table, const struct loader *ld, const struct 
 	if (err)
 		return explain_add(spec, err, why, text);
 	m->plugin = plugin;
-	err = plugin_open(m);
+	err = plugin_open(m, spec);
 	if (err) {
 		explain_open(m, err, text);
 		mount_table_remove(m);
@@ -289,6 +291,35 @@ int mount_start(struct server_mount *m, int fuse_fd, uint64_t devno, char text[M
 	return err;
 }
 
+void mount_serve_zuf(struct server_mount *m, uint64_t devno, const char *zuf_name)
+{
+	pthread_mutex_lock(&m->table->lock);
+	m->devno = devno;
+	m->zuf_name = zuf_name;
+	pthread_mutex_unlock(&m->table->lock);
+	log_notice("%s is mounted: %s, zuf", m->source, m->fstype);
+	mount_set_state(m, MOUNT_ACTIVE);
+}
+
+void mount_end_zuf(struct server_mount *m)
+{
+	struct mount_table *table = m->table;
+
+	log_notice("%s is unmounted", m->source);
+	pthread_mutex_lock(&table->lock);
+	m->state = MOUNT_CLOSING;
+	pthread_cond_broadcast(&table->changed);
+	while (m->pins)
+		pthread_cond_wait(&table->changed, &table->lock);
+	pthread_mutex_unlock(&table->lock);
+	mount_close(m);
+}
+
+const char *mount_channel_name(const struct server_mount *m)
+{
+	return m->ft ? fuse_transport_channel_name(m->ft) : m->zuf_name ? m->zuf_name : "";
+}
+
 int mount_remount(struct server_mount *m, uint32_t flags, char text[MOUNT_TEXT_MAX])
 {
 	int err = 0;
@@ -329,6 +360,9 @@ static void mount_unmount_all(struct server_mount *m)
 
 	while (entry && n-- && !fuse_mount_find_devno(m->devno, entry)) {
 		err = fuse_mount_unmount(entry->dir, 0);
+		/* Over zuf, a busy mount waits for the next server. */
+		if (err && m->zuf_name)
+			break;
 		if (err) {
 			write_back(entry->dir);
 			err = fuse_mount_unmount(entry->dir, FUSE_UNMOUNT_LAZY | FUSE_UNMOUNT_ABORT);
@@ -345,6 +379,8 @@ static void mount_abort(struct server_mount *m)
 	char path[64];
 	int fd;
 
+	if (m->zuf_name)
+		return;
 	snprintf(path, sizeof(path), "/sys/fs/fuse/connections/%u/abort", minor(m->devno));
 	fd = open(path, O_WRONLY | O_CLOEXEC);
 	if (fd < 0 || write(fd, "1", 1) != 1)

@@ -22,6 +22,11 @@ int mount_open(struct mount_table *table, const struct loader *ld, const struct 
  * failure it is closed, the mount is gone, and text says why. fuse_fd is taken over in both cases.
  */
 int mount_start(struct server_mount *m, int fuse_fd, uint64_t devno, char text[MOUNT_TEXT_MAX]);
+/* Over zuf: from PREPARED to ACTIVE, and from there to its end. zuf_name: for people, stays. */
+void mount_serve_zuf(struct server_mount *m, uint64_t devno, const char *zuf_name);
+void mount_end_zuf(struct server_mount *m);
+/* How the kernel is reached, for people. */
+const char *mount_channel_name(const struct server_mount *m);
 /* Closes a PREPARED mount again. */
 void mount_abandon(struct server_mount *m);
 /* Tells the plug-in of other ZUS_MOUNT_* flags; m is pinned. */

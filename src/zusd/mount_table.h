@@ -44,6 +44,8 @@ struct mount_spec {
 	uint32_t max_write; /* bytes, 0: default */
 	enum fuse_cache_mode cache;
 	enum fuse_channel channel;
+	void *dev_base; /* the device mapped by the transport, or NULL */
+	uint64_t dev_size; /* bytes */
 };
 
 /* Which device it is, whatever its path: the number of a device node, device and inode of a file. */
@@ -69,7 +71,8 @@ struct server_mount {
 	const struct zus_plugin *plugin;
 	struct zus_host host;
 	struct zus_fs *fs;
-	struct fuse_transport *ft;
+	struct fuse_transport *ft; /* NULL: not over FUSE */
+	const char *zuf_name; /* of the zuf transport; NULL: not over zuf */
 	int fuse_fd; /* our copy, to see whether the connection lives; -1: none */
 	uint64_t devno; /* of the mounted file system; 0: not known */
 	unsigned int pins;

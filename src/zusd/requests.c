@@ -182,7 +182,7 @@ static int send_item(struct session *s, struct server_mount *m, struct fuse_moun
 	control_msg_put_u64(s->out, CONTROL_TAG_FLAGS, m->flags);
 	control_msg_put_u64(s->out, CONTROL_TAG_DEVNO, m->devno);
 	if (state == MOUNT_ACTIVE) {
-		control_msg_put_str(s->out, CONTROL_TAG_CHANNEL_NAME, fuse_transport_channel_name(m->ft));
+		control_msg_put_str(s->out, CONTROL_TAG_CHANNEL_NAME, mount_channel_name(m));
 		control_msg_put_str(s->out, CONTROL_TAG_UUID, m->fs->uuid);
 		if (m->fs->ops->show && m->fs->ops->show(m->fs, show, sizeof(show)) >= 0)
 			control_msg_put_str(s->out, CONTROL_TAG_TEXT, show);
@@ -221,7 +221,8 @@ static int handle_stats(struct session *s, int *fd)
 	text = malloc(cap);
 	if (text) {
 		text[0] = '\0';
-		fuse_transport_stats(m->ft, text, cap);
+		if (m->ft)
+			fuse_transport_stats(m->ft, text, cap);
 		text[cap - 1] = '\0';
 	}
 	mount_unpin(m);

@@ -198,12 +198,17 @@ int server_run(struct server *srv)
 {
 	int err;
 
+	/* Not before the socket's lock: it says that no other server of this user lives. */
+	if (zuf_server_start(&srv->zuf, &srv->mounts, &srv->loader))
+		log_warning("only FUSE mounts will be served");
 	server_loop(srv);
 	unlink(srv->socket_path);
 	close(srv->listen_fd);
 	srv->listen_fd = -1;
 	session_set_end(&srv->sessions);
 	err = mount_table_shut_down(&srv->mounts);
+	if (!err)
+		zuf_server_stop(&srv->zuf);
 	if (err)
 		log_warning("some file systems are still in use and are left; what was acknowledged is on their devices");
 	return err;

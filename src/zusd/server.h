@@ -9,6 +9,7 @@
 #include "zusd/loader.h"
 #include "zusd/mount_table.h"
 #include "zusd/session.h"
+#include "zusd/zuf_server.h"
 
 struct server_config {
 	const char *socket_path; /* NULL: the default */
@@ -21,6 +22,7 @@ struct server {
 	struct loader loader;
 	struct mount_table mounts;
 	struct session_set sessions;
+	struct zuf_server zuf;
 	char socket_path[CONTROL_PATH_MAX];
 	unsigned int idle_exit_s;
 	int lock_fd, listen_fd, wake_fd, signal_fd;

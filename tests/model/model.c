@@ -116,22 +116,32 @@ int model_same(struct model *m, const long result[2], const int err[2])
 	return err[0] ? 0 : 1;
 }
 
+/* Inode numbers come back: the time of birth, where the reference has one, tells the files apart. */
+static struct shadow_file *shadow_of(struct model *m, int fd, const char *path, int flags)
+{
+	struct statx stx;
+
+	if (statx(fd, path, flags, STATX_TYPE | STATX_INO | STATX_BTIME, &stx) || !S_ISREG(stx.stx_mode))
+		return NULL;
+	if (!(stx.stx_mask & STATX_BTIME))
+		return shadow_get(&m->shadow, stx.stx_ino);
+	return shadow_get(&m->shadow, stx.stx_ino ^ ((uint64_t)stx.stx_btime.tv_sec * 1000000000 + stx.stx_btime.tv_nsec) *
+							    0x9e3779b97f4a7c15ull);
+}
+
 struct shadow_file *model_shadow_fd(struct model *m, const struct slot *s)
 {
-	struct stat st;
-
-	if (fstat(s->fd[1], &st) || !S_ISREG(st.st_mode))
-		return NULL;
-	return shadow_get(&m->shadow, st.st_ino);
+	return shadow_of(m, s->fd[1], "", AT_EMPTY_PATH);
 }
 
 struct shadow_file *model_shadow_path(struct model *m, const struct path *p)
 {
-	struct stat st;
+	return shadow_of(m, AT_FDCWD, p->abs[1], 0);
+}
 
-	if (stat(p->abs[1], &st) || !S_ISREG(st.st_mode))
-		return NULL;
-	return shadow_get(&m->shadow, st.st_ino);
+struct shadow_file *model_shadow_abs(struct model *m, const char *abs)
+{
+	return shadow_of(m, AT_FDCWD, abs, AT_SYMLINK_NOFOLLOW);
 }
 
 void model_close_slot(struct slot *s)
@@ -160,8 +170,8 @@ static const struct model_op *pick_from(struct model *m, const struct model_op *
 
 static void step(struct model *m)
 {
-	const struct model_op *op = model_rand(m, 5) < 2 ? pick_from(m, model_path_ops, model_n_path_ops) :
-							   pick_from(m, model_fd_ops, model_n_fd_ops);
+	const struct model_op *op = model_rand(m, 5) < 2 ? pick_from(m, model_path_ops, model_n_path_ops)
+							 : pick_from(m, model_fd_ops, model_n_fd_ops);
 
 	m->desc[0] = '\0';
 	op->run(m);
@@ -230,12 +240,24 @@ static int args_parse(struct args *args, int argc, char **argv)
 
 	while ((opt = getopt(argc, argv, "t:n:s:j:T:")) != -1) {
 		switch (opt) {
-		case 't': args->seconds = atof(optarg); break;
-		case 'n': args->max_ops = strtoull(optarg, NULL, 0); args->seconds = 1e9; break;
-		case 's': args->seed = strtoull(optarg, NULL, 0); break;
-		case 'j': args->threads = (unsigned int)atoi(optarg); break;
-		case 'T': args->only = atoi(optarg); break;
-		default: return -1;
+		case 't':
+			args->seconds = atof(optarg);
+			break;
+		case 'n':
+			args->max_ops = strtoull(optarg, NULL, 0);
+			args->seconds = 1e9;
+			break;
+		case 's':
+			args->seed = strtoull(optarg, NULL, 0);
+			break;
+		case 'j':
+			args->threads = (unsigned int)atoi(optarg);
+			break;
+		case 'T':
+			args->only = atoi(optarg);
+			break;
+		default:
+			return -1;
 		}
 	}
 	if (argc - optind != 2 || !args->threads || args->threads > MAX_THREADS || args->only >= (int)args->threads)

@@ -80,6 +80,8 @@ extern const size_t model_n_fd_ops;
 
 /* The shadow of an open descriptor or of a path (links followed); NULL if it is no regular file. */
 struct shadow_file *model_shadow_fd(struct model *m, const struct slot *s);
+/* Of a regular file, absolute on the reference side; symlinks are not followed. NULL: none. */
+struct shadow_file *model_shadow_abs(struct model *m, const char *abs);
 struct shadow_file *model_shadow_path(struct model *m, const struct path *p);
 
 /* Compares attributes of two results of stat. 0 or -1, noted. */

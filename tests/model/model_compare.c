@@ -71,9 +71,12 @@ static int names_read(const char *path, struct names *out)
 
 static int compare_contents(struct model *m, const char *rel, const char abs[2][PATH_MAX], const struct stat *ref)
 {
-	const struct shadow_file *f = shadow_get(&m->shadow, ref->st_ino);
+	struct shadow_file *f = model_shadow_abs(m, abs[1]);
 	int fd[2], err = 0;
 
+	if (!f)
+		return model_fail(m, "%s: lost on the reference side", rel);
+	f->seen = 1;
 	if (f->size != (size_t)ref->st_size)
 		return model_fail(m, "%s: size %lld on both sides, %zu in memory", rel, (long long)ref->st_size, f->size);
 	for (int side = 0; side < 2; side++)
@@ -149,10 +152,8 @@ static int compare_node(struct model *m, const char *rel, struct dir_stack *stac
 		stack->rel[stack->n++] = strdup(rel);
 		return 0;
 	}
-	if (S_ISREG(st[0].st_mode)) {
-		shadow_get(&m->shadow, st[1].st_ino)->seen = 1;
+	if (S_ISREG(st[0].st_mode))
 		return compare_contents(m, rel, abs, &st[1]);
-	}
 	if (!S_ISLNK(st[0].st_mode))
 		return 0;
 	for (int side = 0; side < 2; side++) {

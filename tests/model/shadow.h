@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * What each file must contain, kept in memory: the third witness beside the two file systems. A file is known by its inode
- * number on the reference side. Not locked: one set per thread.
+ * What each file must contain, kept in memory: the third witness beside the two file systems. A file is known by a key
+ * made of its inode number and its birth on the reference side. Not locked: one set per thread.
  */
 #ifndef TESTS_MODEL_SHADOW_H
 #define TESTS_MODEL_SHADOW_H
@@ -12,7 +12,7 @@
 #define SHADOW_SIZE_MAX (8u << 20) /* bytes of one file */
 
 struct shadow_file {
-	uint64_t ino;
+	uint64_t ino; /* the key */
 	uint8_t *data;
 	size_t size; /* bytes */
 	size_t cap;

@@ -5,6 +5,7 @@
 #include "base/util.h"
 #include "lib/rig.h"
 #include "pmem/badpages.h"
+#include "pmfs2/inode.h"
 #include "pmfs2/media/super.h"
 
 #define IMAGE_BYTES (8ull << 20)
@@ -194,7 +195,22 @@ static void records_before_a_lost_page_are_not_replayed(void)
 	pmem_close(same);
 }
 
-/* Of a file system that fsck must see first nothing is changed: no orphan is freed, and it cannot be made writable. */
+/* As a truncation that was cut behind its first record leaves it. */
+static void truncation_leave(struct dead *d, uint64_t inode_off, struct pmfs2_intent_block *block)
+{
+	struct pmfs2_inode *media = (void *)(d->pm->base + inode_off);
+
+	CHECK_EQ(le64_get(block->slots[1].ino_kind), 0);
+	block->slots[1].ino_kind = le64_of(le64_get(media->ino) | (uint64_t)PMFS2_INTENT_TRUNCATE << 56);
+	media->intent = le32_of(2);
+	media->crc = le32_of(0);
+	media->crc = le32_of(crc32c_of(media, sizeof(*media)));
+}
+
+/*
+ * Of a file system that fsck must see first nothing is changed: no orphan is freed, no truncation finished, and it cannot be made
+ * writable. Its files can be read.
+ */
 static void marked_file_system_stays_as_it_is(void)
 {
 	static const struct zus_host host = { .abi = ZUS_PLUGIN_ABI, .log = quiet };
@@ -202,13 +218,22 @@ static void marked_file_system_stays_as_it_is(void)
 	struct zus_new new = { .mode = S_IFREG | 0600 };
 	struct pmfs2_horizon *slot;
 	struct zus_attr attr;
+	char text[4];
 	uint8_t intents[PMFS2_BLOCK_SIZE], *at;
+	uint64_t node, inode_off;
+	struct inode *ip;
 	struct dead d;
 
 	CHECK_EQ(rig.fs->ops->tmpfile(rig.fs, ZUS_NODE_ROOT, &new, &attr), 0);
+	node = rig_mknod(&rig, ZUS_NODE_ROOT, "file", S_IFREG | 0644);
+	CHECK_EQ(rig_write(&rig, node, 0, "abc", 4), 4);
+	CHECK_EQ(inode_get(fs_of(rig.fs), node, &ip), 0);
+	inode_off = pmem_off(rig.pm, ip->media);
+	inode_put(fs_of(rig.fs), ip);
 	journal_checkpoint(fs_of(rig.fs));
 	d = kill_it(&rig);
 	at = d.pm->base + (le64_get(d.sb->intent_block) << PMFS2_BLOCK_SHIFT);
+	truncation_leave(&d, inode_off, (void *)at);
 	memcpy(intents, at, sizeof(intents));
 	slot = newest_slot(&d);
 	slot->clean = le64_of(PMFS2_CLEAN_DAMAGED);
@@ -217,6 +242,9 @@ static void marked_file_system_stays_as_it_is(void)
 	CHECK_EQ(mount_of(&d, &again), -EUCLEAN);
 	CHECK_EQ(pmfs2_mount_pmem(d.pm, &host, ZUS_MOUNT_RDONLY, &again.fs), 0);
 	CHECK_EQ(again.fs->ops->remount(again.fs, 0), -EUCLEAN);
+	again.pm = d.pm;
+	CHECK_EQ(rig_read(&again, node, 0, text, sizeof(text)), sizeof(text));
+	CHECK(!strcmp(text, "abc"));
 	CHECK(!memcmp(intents, at, sizeof(intents)));
 	CHECK_EQ(le64_get(newest_slot(&d)->clean), PMFS2_CLEAN_DAMAGED);
 	again.fs->ops->unmount(again.fs);
@@ -225,9 +253,12 @@ static void marked_file_system_stays_as_it_is(void)
 int main(int argc, char **argv)
 {
 	static const struct tap_case cases[] = {
-		TAP_CASE(record_with_a_wrong_bit_before_others_is_refused), TAP_CASE(record_torn_at_the_end_of_a_ring_is_a_crash),
-		TAP_CASE(horizon_slot_torn_by_a_crash_loses_nothing),	    TAP_CASE(horizon_slot_that_rotted_is_refused),
-		TAP_CASE(inode_chunk_count_that_cannot_be_is_refused),	    TAP_CASE(records_before_a_lost_page_are_not_replayed),
+		TAP_CASE(record_with_a_wrong_bit_before_others_is_refused),
+		TAP_CASE(record_torn_at_the_end_of_a_ring_is_a_crash),
+		TAP_CASE(horizon_slot_torn_by_a_crash_loses_nothing),
+		TAP_CASE(horizon_slot_that_rotted_is_refused),
+		TAP_CASE(inode_chunk_count_that_cannot_be_is_refused),
+		TAP_CASE(records_before_a_lost_page_are_not_replayed),
 		TAP_CASE(marked_file_system_stays_as_it_is),
 	};
 

@@ -24,6 +24,7 @@
 
 #include "mount_server.h"
 #include "mount_uring.h"
+#include "mount_zuf.h"
 #include "transport/fuse/fuse_mount.h"
 #include "zusd/control_client.h"
 
@@ -86,7 +87,7 @@ enum mount_transport {
 	MOUNT_TRANSPORT_NONE,
 };
 
-/* The one place that chooses how the kernel is reached. Nothing but FUSE yet; its module is loaded if need be. */
+/* How the kernel is reached where zuf is not there or does not fit. FUSE's module is loaded if need be. */
 static enum mount_transport transport_choose(void)
 {
 	if (access(FUSE_MOUNT_DEV, F_OK) && geteuid() == 0 && !access("/sbin/modprobe", X_OK) && system("/sbin/modprobe -q fuse"))
@@ -208,6 +209,32 @@ static int mount_and_start(struct control_client *cl, const struct mount_job *jo
 	return rc;
 }
 
+/* Over zuf: -1: it is not for zuf; else an exit code. */
+static int run_zuf(struct mount_job *job, const char *source, const char *dir)
+{
+	struct control_client *cl;
+	int rc, err;
+
+	if (!mount_zuf_wanted(job, source))
+		return -1;
+	cl = control_client_new();
+	if (!cl)
+		return fail(MOUNT_EXIT_SYSTEM, "not enough memory");
+	rc = mount_server_connect(cl, job->socket_path);
+	err = rc ? 0 : mount_zuf(job, source, dir);
+	control_client_free(cl);
+	if (rc)
+		return rc;
+	if (err > 0)
+		return -1;
+	if (err)
+		return fail(MOUNT_EXIT_FAIL, "cannot mount %s on %s: %s; the server's log says more (journalctl -t zusd)", source,
+			    dir, explain_mount(err));
+	if (job->verbose)
+		printf("mount.pmfs2: %s mounted on %s, type %s, over zuf\n", source, dir, job->opts.fstype);
+	return 0;
+}
+
 int mount_job_run(struct mount_job *job)
 {
 	char dir[PATH_MAX], source[PATH_MAX];
@@ -221,6 +248,9 @@ int mount_job_run(struct mount_job *job)
 	resolve_source(job->source, source);
 	if (job->fake)
 		return 0;
+	rc = run_zuf(job, source, dir);
+	if (rc >= 0)
+		return rc;
 	if (transport_choose() == MOUNT_TRANSPORT_NONE)
 		return fail(MOUNT_EXIT_FAIL,
 			    "%s is missing: this kernel has no FUSE, or its module is not loaded (modprobe fuse)",
@@ -308,6 +338,11 @@ int mount_job_remount(struct mount_job *job)
 	rc = resolve_dir(job->dir, dir);
 	if (rc)
 		goto free_all;
+	if (!fuse_mount_find(dir, entry) && !strcmp(entry->type, job->opts.fstype)) {
+		err = job->fake ? 0 : mount_zuf_remount(job, dir);
+		rc = err ? fail(MOUNT_EXIT_FAIL, "cannot remount %s: %s", dir, explain_mount(err)) : 0;
+		goto free_all;
+	}
 	if (fuse_mount_find(dir, entry) || strncmp(entry->type, "fuse.", 5)) {
 		rc = fail(MOUNT_EXIT_FAIL, "cannot remount %s: it is not one of our mounts", dir);
 		goto free_all;

@@ -1,0 +1,74 @@
+#!/bin/bash
+# SPDX-License-Identifier: BSD-3-Clause
+# The kernel module's tests in guests, as TAP for scripts/check.sh: check.sh [KERNEL...]   (default 6.1; "all": every one of kernel.sh)
+# Then a table with each bar and "ok" or "short". $BUILD is a finished build of this tree. GUEST_KILLS, GUEST_MODEL_S: see in_guest.sh.
+set -u
+here=$(cd "$(dirname "$0")" && pwd)
+export BUILD=${BUILD:-$here/../../build}
+BUILD=$(cd "$BUILD" && pwd)
+work=$(mktemp -d "${TMPDIR:-/tmp}/zuf-check.XXXXXX") || exit 2
+trap 'rm -rf "$work"' EXIT
+n=0
+failed=0
+rows=()
+
+row() # WHAT BAR FOUND OK
+{
+	rows+=("$(printf '%-44s %-14s %-14s %s' "$1" "$2" "$3" "$([ "$4" = 0 ] && echo ok || echo short)")")
+	[ "$4" = 0 ] || failed=1
+}
+
+# Cases of the log whose names match: how many failed.
+failures() # LOG PATTERN
+{
+	grep -cE "^not ok [0-9]+ - ($2)" "$1"
+}
+
+# The row of cases that match: none may fail, one has to be there.
+row_cases() # KERNEL WHAT LOG PATTERN
+{
+	local bad=$(($(failures "$3" "$4")))
+
+	grep -qE "^(not )?ok [0-9]+ - ($4)" "$3" || bad=missing
+	row "$1: $2" "0 failures" "$bad" "$([ "$bad" = 0 ] && echo 0 || echo 1)"
+}
+
+check_kernel() # KERNEL
+{
+	local log=$work/$1.log rc pmem=e820
+
+	[ "$1" = 6.1 ] || pmem=nvdimm
+	if ! ZUF_KO=$("$here/build-module.sh" "$1"); then
+		echo "not ok $((++n)) - $1: zuf.ko builds"
+		row "$1: zuf.ko builds" yes no 1
+		return
+	fi
+	export ZUF_KO
+	"$here/boot.sh" -k "$1" -p "$pmem" -t 1500 -m 2000 -s 512 "$here/in_guest.sh" >"$log" 2>"$work/err"
+	rc=$?
+	awk -v n="$n" -v k="$1" '
+	/^1\.\.[0-9]/ { next }
+	/^(not )?ok [0-9]+ / { done++; sub(/ok [0-9]+ - /, "ok " n + done " - " k ": ") }
+	{ print }' "$log"
+	n=$((n + $(grep -cE '^(not )?ok [0-9]+ ' "$log")))
+	sed 's/^/# /' "$work/err"
+	echo "$([ $rc = 0 ] || [ $rc = 1 ] || echo 'not ')ok $((++n)) - $1: the guest ended well and its kernel's log is clean (exit $rc)"
+	row_cases "$1" "the seed's session, fio" "$log" "seed_session|fio"
+	row_cases "$1" "POSIX list" "$log" posix_
+	row_cases "$1" "model" "$log" model_
+	row_cases "$1" "memfs" "$log" memfs_
+	row_cases "$1" "64 MiB mapped: at most 64 faults" "$log" mapping_of
+	row_cases "$1" "warm calls, programs, overlayfs" "$log" "warm_|programs_|upper_"
+	row_cases "$1" "server killed with -9" "$log" "open_file_without|[0-9]+_kills|without_a_server"
+	row "$1: kernel log" "clean" "exit $rc" "$([ $rc -le 1 ] && echo 0 || echo 1)"
+}
+
+[ "${1:-}" != all ] || set -- 6.1 6.12 newest
+for kernel in "${@:-6.1}"; do
+	check_kernel "$kernel"
+done
+echo "1..$n"
+echo "#"
+printf '# %-44s %-14s %-14s %s\n' "zuf in the guest" bar found ""
+printf '# %s\n' "${rows[@]}"
+exit $failed

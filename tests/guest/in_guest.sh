@@ -1,0 +1,334 @@
+#!/bin/bash
+# SPDX-License-Identifier: BSD-3-Clause
+# All tests of one boot, in the guest, as TAP: in_guest.sh [SUITE...]. Suites: session memfs posix model huge kill
+# GUEST_KILLS (default 10) and GUEST_MODEL_OPS (default 20000) say how long the last ones run.
+set -u
+top=$(cd "$(dirname "$0")/../.." && pwd)
+# shellcheck source=tests/guest/lib.sh
+. "$top/tests/guest/lib.sh"
+DEV=/dev/pmem0
+MKFS=$BUILD/src/tools/mkfs/mkfs.pmfs2
+POSIX_LIST='open rw truncate falloc seek_copy mmap names rename readdir attr xattr acl flags locks limits statfs_enospc'
+
+guest_module()
+{
+	modprobe -C /dev/null -d "$GUEST_MODULES" -S "$GUEST_RELEASE" "$1"
+}
+
+bail()
+{
+	tail -20 /run/guest/zusd.log | sed 's/^/# zusd: /'
+	echo "Bail out! $*"
+	exit 1
+}
+
+# A mounted pmfs2, fresh, with a server.
+fresh_mount() # [OPTIONS]
+{
+	zuf_start || bail "no module, or no server"
+	$MKFS -f $DEV >/dev/null && mount -i -t pmfs2 ${1:+-o "$1"} $DEV $MNT && chmod 755 $MNT || bail "mount failed"
+}
+
+# An emulated NVDIMM comes up raw.
+device_prepare()
+{
+	[ "$GUEST_PMEM" != nvdimm ] || ndctl create-namespace -f -e namespace0.0 -m fsdax -M mem >/dev/null || bail "ndctl failed"
+	[ -b $DEV ] || bail "no $DEV"
+}
+
+zuf_start()
+{
+	[ -e /sys/kernel/zuf ] || zuf_load || return 1
+	[ "$(cat /sys/kernel/zuf/state)" = served ] || server_start
+}
+
+zuf_stop()
+{
+	kill $SERVER_PID && wait $SERVER_PID
+	umount $ZUF_ROOT && rmmod zuf
+}
+
+counter() # NAME: of the pmfs2 mount
+{
+	cat /sys/kernel/zuf/mounts/*/calls /sys/kernel/zuf/mounts/*/counters | awk -v n="$1" '$1 == n { s += $2 } END { print s + 0 }'
+}
+
+# --- the seed's session, command by command ------------------------------------------------------------------------------------------
+
+session()
+{
+	ZUFS_HOME=$BUILD
+	export ZUF_ROOT=/sys/fs/zuf ZUFS_HOME ZUFS_LIBFS_LIST=pmfs2
+	export LD_LIBRARY_PATH=$ZUFS_HOME/src/zusd:$ZUFS_HOME/src/pmfs2
+	insmod "$ZUF_KO"
+	mount -v -t zuf nodev $ZUF_ROOT
+	"$MKFS" -f $DEV
+	"$BUILD/src/zusd/zusd" &
+	pid=$!
+	for _ in $(seq 200); do
+		[ "$(cat /sys/kernel/zuf/state)" = served ] && break
+		sleep 0.1
+	done
+	mkdir -p $MNT
+	mount -t pmfs2 $DEV $MNT
+	[ "$(mount | grep pmfs2)" = "$DEV on $MNT type pmfs2 (rw,relatime)" ]
+	echo "hello, world" >$MNT/hello
+	[ "$(ls $MNT/)" = hello ]
+	[ "$(cat $MNT/hello)" = "hello, world" ]
+	rm -f $MNT/hello
+	[ -z "$(ls $MNT/)" ]
+	"$BUILD/src/zusd/zusd" --foreground --socket=/run/second.sock >/run/second.log 2>&1 &
+	second=$!
+	sleep 1
+	grep -q 'another server has the zuf root' /run/second.log
+	kill $second
+	umount $MNT
+	kill $pid
+	wait $pid
+	umount $ZUF_ROOT
+	rmmod zuf
+}
+
+# One short round of the seed's benchmark, with verification of what fio reads back.
+session_fio()
+{
+	fio --name=s --directory=$MNT --ioengine=psync --direct=1 --sync=1 --rw=randwrite --bs=64k --size=16M --fallocate=none \
+		--norandommap --verify=crc32c --do_verify=1 --verify_fatal=1 >/run/fio.out || { cat /run/fio.out; return 1; }
+	fio --name=m --directory=$MNT --ioengine=mmap --rw=randwrite --bs=4k --size=8M --verify=crc32c --do_verify=1 >/run/fio.out ||
+		{ cat /run/fio.out; return 1; }
+	rm -f $MNT/*
+}
+
+suite_session()
+{
+	tap_case "seed_session_command_by_command" 120 session
+	fresh_mount
+	tap_case "fio_write_and_verify" 300 session_fio
+	umount $MNT
+}
+
+# --- memfs ------------------------------------------------------------------------------------------------------------------------------
+
+memfs()
+{
+	mkdir -p /mnt/memfs
+	mount -i -t memfs none /mnt/memfs
+	[ "$(stat -f -c %T /mnt/memfs)" ]
+	cp -r /etc/apt /mnt/memfs/
+	diff -r /etc/apt /mnt/memfs/apt
+	cp /bin/true /mnt/memfs/true
+	/mnt/memfs/true
+	head -c 300000 /dev/urandom >/run/random
+	cp /run/random /mnt/memfs/random
+	cmp /run/random /mnt/memfs/random
+	umount /mnt/memfs
+}
+
+suite_memfs()
+{
+	zuf_start || bail "no module, or no server"
+	tap_case "memfs_mounts_over_zuf" 60 memfs
+}
+
+# --- the POSIX list: what fails must fail on ext4 in the same kernel too, or it is ours -------------------------------------------------
+
+posix_failures() # PROGRAM DIR: names of failed cases
+{
+	TEST_REQUIRE=1 TEST_SMALL=1 TEST_DIR=$2 timeout 400 "$BUILD/tests/posix/posix_$1" >/run/posix.out 2>&1
+	local rc=$?
+
+	sed -n 's/^not ok [0-9]* - \([^ ]*\).*/\1/p' /run/posix.out | sort
+	[ $rc -le 1 ] || echo "program_ended_$rc"
+}
+
+posix_program()
+{
+	local ours theirs
+
+	ours=$(posix_failures "$1" $MNT/t)
+	cp /run/posix.out /run/posix.ours
+	[ -n "$ours" ] || return 0
+	theirs=$(posix_failures "$1" /mnt/ref)
+	ours=$(comm -23 <(echo "$ours") <(echo "$theirs"))
+	[ -n "$ours" ] || tap_skip "a case that ext4 fails on this kernel too: $theirs"
+	grep -v '^ok' /run/posix.ours
+	return 1
+}
+
+ref_mount()
+{
+	mkdir -p /mnt/ref
+	mountpoint -q /mnt/ref && return 0
+	guest_module ext4 && guest_module loop && truncate -s 300M /run/ref.img && mkfs.ext4 -qF -O ea_inode /run/ref.img &&
+		mount -o loop /run/ref.img /mnt/ref
+}
+
+suite_posix()
+{
+	local prog
+
+	fresh_mount && mkdir $MNT/t && ref_mount
+	for prog in ${GUEST_POSIX:-$POSIX_LIST}; do
+		tap_case "posix_$prog" 900 posix_program "$prog"
+	done
+	umount $MNT
+}
+
+# --- the model --------------------------------------------------------------------------------------------------------------------------
+
+model()
+{
+	mkdir $MNT/model /mnt/ref/model
+	"$BUILD/tests/model/model" -t "${GUEST_MODEL_S:-60}" -j 2 $MNT/model /mnt/ref/model
+}
+
+suite_model()
+{
+	fresh_mount && ref_mount
+	tap_case "model_two_threads" 400 model
+	umount $MNT
+}
+
+# --- mappings and counters --------------------------------------------------------------------------------------------------------------
+
+huge_faults()
+{
+	local before after
+
+	truncate -s 64M $MNT/huge
+	before=$(($(counter faults) + $(counter huge_faults)))
+	python3 - $MNT/huge <<-'END'
+	import mmap, sys
+	f = open(sys.argv[1], 'r+b')
+	m = mmap.mmap(f.fileno(), 64 << 20)
+	for at in range(0, 64 << 20, 4096):
+	    m[at] = at >> 12 & 255
+	m.flush()
+	END
+	after=$(($(counter faults) + $(counter huge_faults)))
+	echo "$((after - before)) faults"
+	[ $((after - before)) -le 64 ]
+	python3 -c 'import sys; d = open(sys.argv[1], "rb").read(); assert all(d[a] == a >> 12 & 255 for a in range(0, len(d), 4096))' $MNT/huge
+}
+
+# A warm stat, open, read, overwrite within one tick: no call but for the times.
+warm_is_silent()
+{
+	head -c 65536 /dev/urandom >$MNT/warm
+	sleep 0.1 # so that the time of the first read is later than that of the write
+	cat $MNT/warm >/dev/null
+	stat $MNT/warm >/dev/null
+	cat /sys/kernel/zuf/mounts/*/calls >/run/calls
+	for _ in $(seq 50); do
+		stat $MNT/warm >/dev/null
+		cat $MNT/warm >/dev/null
+	done
+	diff /run/calls <(cat /sys/kernel/zuf/mounts/*/calls)
+}
+
+exec_and_link()
+{
+	cp /bin/true $MNT/true
+	$MNT/true
+	cp /usr/bin/gcc $MNT/gcc 2>/dev/null || cp /bin/ls $MNT/gcc
+	cmp $MNT/gcc "$(readlink -f /usr/bin/gcc 2>/dev/null || echo /bin/ls)"
+	rm $MNT/true $MNT/gcc
+}
+
+overlay_upper()
+{
+	mkdir -p $MNT/o/up $MNT/o/work /run/lower /mnt/ovl
+	echo lower >/run/lower/a
+	echo lower >/run/lower/b
+	mount -t overlay -o "lowerdir=/run/lower,upperdir=$MNT/o/up,workdir=$MNT/o/work" overlay /mnt/ovl
+	rm /mnt/ovl/a
+	mv /mnt/ovl/b /mnt/ovl/c
+	[ "$(ls /mnt/ovl)" = c ]
+	[ "$(stat -c %F,%t,%T $MNT/o/up/a)" = "character special file,0,0" ]
+	umount /mnt/ovl
+}
+
+suite_huge()
+{
+	fresh_mount
+	tap_case "mapping_of_64_MiB_at_most_64_faults" 120 huge_faults
+	tap_case "warm_stat_open_read_call_nothing" 60 warm_is_silent
+	tap_case "programs_run_from_it" 60 exec_and_link
+	tap_case "upper_layer_of_overlayfs" 60 overlay_upper
+	umount $MNT
+}
+
+# --- server death -----------------------------------------------------------------------------------------------------------------------
+
+# Runs in this shell: it starts servers that others use later.
+kill_rounds()
+{
+	local i load rc=0
+
+	mkdir -p $MNT/kill
+	"$BUILD/tests/apps/ackload" run $MNT/kill /run/ack 4711 2 $((GUEST_KILLS * 2)) >/run/load.out 2>&1 &
+	load=$!
+	for ((i = 0; i < GUEST_KILLS; i++)); do
+		sleep "0.$((RANDOM % 80 + 10))"
+		server_kill
+		server_start || return 1
+		kill -0 $load 2>/dev/null || break
+	done
+	wait $load || rc=$?
+	cat /run/load.out
+	[ $rc = 0 ] || return $rc
+	"$BUILD/tests/apps/ackload" check $MNT/kill /run/ack 2
+}
+
+orphan_survives()
+{
+	exec 7<>$MNT/orphan
+	echo kept >&7
+	rm $MNT/orphan
+	server_kill
+	server_start || return 1
+	[ "$(cat /proc/self/fd/7)" = kept ] || return 1
+	exec 7>&-
+}
+
+no_server()
+{
+	server_kill
+	timeout 20 ls $MNT/newname 2>&1 | grep -q 'Input/output error' || return 1
+	timeout 20 umount $MNT || return 1
+	umount $ZUF_ROOT && rmmod zuf
+}
+
+report() # NAME FUNCTION: in this shell
+{
+	TAP_N=$((TAP_N + 1))
+	if "$2" >/run/case.out 2>&1; then
+		echo "ok $TAP_N - $1"
+	else
+		sed 's/^/# /' /run/case.out | tail -40
+		tail -20 /run/guest/zusd.log | sed 's/^/# zusd: /'
+		echo "not ok $TAP_N - $1"
+		TAP_FAILED=$((TAP_FAILED + 1))
+	fi
+}
+
+suite_kill()
+{
+	GUEST_KILLS=${GUEST_KILLS:-10}
+	fresh_mount wait=30
+	report "open_file_without_a_name_survives_the_server" orphan_survives
+	report "${GUEST_KILLS}_kills_under_load_lose_nothing" kill_rounds
+	umount $MNT
+	fresh_mount
+	report "without_a_server_EIO_umount_and_rmmod_work" no_server
+}
+
+mkdir -p $MNT
+device_prepare
+for suite in ${*:-session memfs posix model huge kill}; do
+	"suite_$suite"
+done
+if [ -e /sys/kernel/zuf ]; then
+	kill -0 "$SERVER_PID" 2>/dev/null && zuf_stop
+fi
+tap_done

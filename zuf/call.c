@@ -1,0 +1,186 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Calls of the server: a slot, a request, a reply that is copied once and checked; waiting for a server that has died.
+ *
+ * A server may die before, within or behind the work on a request; whether it was done, nobody knows. Requests are sent again,
+ * and say so (call.retried): who asks for something that cannot be done twice has to look at what it finds. See namei.c.
+ */
+#include <linux/errno.h>
+#include <linux/jiffies.h>
+#include <linux/sched/clock.h>
+
+#include "zuf.h"
+
+/* A free slot of a server that knows this mount, or the reason why there is none. */
+static int call_take_slot(struct zuf_call *call)
+{
+	struct zuf_sb *zsb = call->zsb;
+	unsigned long timeout = (unsigned long)zsb->wait_s * HZ;
+	int err;
+
+	for (;;) {
+		if (unlikely(zsb->dead))
+			return -EIO;
+		call->slot = zuf_slot_take();
+		if (likely(call->slot))
+			return 0;
+		/* A mount that is just being made does not wait for a server. */
+		if (!zsb->attached_once)
+			timeout = 0;
+		err = zuf_slot_wait(&timeout);
+		if (err)
+			return err == -ETIMEDOUT ? -EIO : err;
+	}
+}
+
+static int call_take(struct zuf_call *call)
+{
+	int err;
+
+	for (;;) {
+		err = call_take_slot(call);
+		if (err)
+			return err;
+		call->in = zuf_slot_request(call->slot);
+		if (likely(call->slot->epoch == READ_ONCE(call->zsb->epoch)) || call->attaching)
+			return 0;
+		zuf_slot_release(call->slot);
+		call->slot = NULL;
+		err = zuf_attach(call);
+		if (err && err != -ENOTCONN)
+			return err;
+	}
+}
+
+static int call_begin(struct zuf_call *call, struct zuf_sb *zsb, enum zuf_op op, u64 node)
+{
+	int err;
+
+	call->zsb = zsb;
+	call->slot = NULL;
+	call->retried = false;
+	err = call_take(call);
+	if (err)
+		return err;
+	memset(call->in, 0, sizeof(*call->in));
+	call->in->op = op;
+	call->in->mount = zsb->id;
+	call->in->node = node;
+	return 0;
+}
+
+int zuf_call_begin(struct zuf_call *call, struct zuf_sb *zsb, enum zuf_op op, u64 node)
+{
+	call->attaching = false;
+	return call_begin(call, zsb, op, node);
+}
+
+int zuf_call_begin_attach(struct zuf_call *call, struct zuf_sb *zsb, enum zuf_op op, u64 node)
+{
+	call->attaching = true;
+	return call_begin(call, zsb, op, node);
+}
+
+void *zuf_call_room(struct zuf_call *call, size_t len)
+{
+	size_t used = call->in->name_len + call->in->name2_len;
+
+	return len <= ZUF_IN_LEN - used ? call->slot->buf + ZUF_IN_OFF + used : NULL;
+}
+
+void zuf_call_name(struct zuf_call *call, const char *name, u32 len)
+{
+	memcpy(call->slot->buf + ZUF_IN_OFF, name, len);
+	call->in->name_len = len;
+}
+
+void zuf_call_name2(struct zuf_call *call, const char *name, u32 len)
+{
+	memcpy(call->slot->buf + ZUF_IN_OFF + call->in->name_len, name, len);
+	call->in->name2_len = len;
+}
+
+/* Copies the reply and makes it harmless. */
+static int call_take_reply(struct zuf_call *call)
+{
+	struct zuf_reply *out = &call->out;
+
+	memcpy(out, call->slot->buf + ZUF_REPLY_OFF, sizeof(*out));
+	barrier_data(out);
+	if (unlikely(out->err > 0 || out->err < -MAX_ERRNO || out->out_len > ZUF_OUT_LEN || out->n_ext > ZUF_EXTENTS_MAX))
+		return -EIO;
+	/* What only makes sense inside of the kernel would be taken for something else. */
+	if (unlikely(out->err <= -512))
+		return -EIO;
+	return out->err;
+}
+
+static int call_hand_over(struct zuf_call *call)
+{
+	u64 start_ns = local_clock();
+	u32 op = call->in->op;
+	int err;
+
+	err = zuf_slot_send(call->slot);
+	zuf_stats_call(call->zsb, op, local_clock() - start_ns);
+	return err;
+}
+
+/* The same request in a slot of the next server. */
+static int call_move(struct zuf_call *call)
+{
+	struct zuf_slot *old = call->slot;
+	int err;
+
+	call->slot = NULL;
+	err = call_take(call);
+	if (!err) {
+		memcpy(call->in, zuf_slot_request(old), sizeof(*call->in));
+		memcpy(call->slot->buf + ZUF_IN_OFF, old->buf + ZUF_IN_OFF, ZUF_IN_LEN);
+		call->in->mount = call->zsb->id;
+	}
+	zuf_slot_release(old);
+	return err;
+}
+
+int zuf_call_send_once(struct zuf_call *call)
+{
+	int err = call_hand_over(call);
+
+	return err ? err : call_take_reply(call);
+}
+
+int zuf_call_send(struct zuf_call *call)
+{
+	int err;
+
+	while (unlikely((err = call_hand_over(call)) == -ENOTCONN)) {
+		call->retried = true;
+		err = call_move(call);
+		if (err)
+			return err;
+	}
+	return err ? err : call_take_reply(call);
+}
+
+void zuf_call_end(struct zuf_call *call)
+{
+	if (call->slot)
+		zuf_slot_release(call->slot);
+	call->slot = NULL;
+}
+
+int zuf_call_simple(struct zuf_sb *zsb, enum zuf_op op, u64 node, struct zuf_reply *out)
+{
+	struct zuf_call call;
+	int err;
+
+	err = zuf_call_begin(&call, zsb, op, node);
+	if (err)
+		return err;
+	err = zuf_call_send(&call);
+	zuf_call_end(&call);
+	if (!err && out)
+		*out = call.out;
+	return err;
+}

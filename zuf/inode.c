@@ -1,0 +1,336 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Inodes in memory, by node, and the references on nodes that the server counts for us.
+ *
+ * Each reply that names a node under "+1 reference" adds to zi->n_refs; when the inode goes, all are given back. That must not
+ * wait for the server (memory may be being reclaimed by its own thread): what is to be forgotten stands in a list, and is sent
+ * from the list, many at a time, by a slot that nobody waits for. References belong to one server (epoch): what a dead one
+ * counted means nothing.
+ */
+#include <linux/dax.h>
+#include <linux/hash.h>
+#include <linux/pagemap.h>
+#include <linux/slab.h>
+
+#include "zuf.h"
+
+#define FORGETS_BATCH 64
+
+static struct kmem_cache *zuf_inode_cache;
+
+static void slab_init_once(void *p)
+{
+	struct zuf_inode *zi = p;
+
+	spin_lock_init(&zi->lock);
+	mutex_init(&zi->alloc_lock);
+	rwlock_init(&zi->ext_lock);
+	inode_init_once(&zi->vfs);
+}
+
+int zuf_inodes_init(void)
+{
+	zuf_inode_cache =
+		kmem_cache_create("zuf_inode", sizeof(struct zuf_inode), 0, SLAB_RECLAIM_ACCOUNT | SLAB_ACCOUNT, slab_init_once);
+	return zuf_inode_cache ? 0 : -ENOMEM;
+}
+
+void zuf_inodes_exit(void)
+{
+	rcu_barrier();
+	kmem_cache_destroy(zuf_inode_cache);
+}
+
+struct inode *zuf_alloc_inode(struct super_block *sb)
+{
+	struct zuf_inode *zi;
+
+	zi = alloc_inode_sb(sb, zuf_inode_cache, GFP_KERNEL);
+	if (!zi)
+		return NULL;
+	zi->forget = kzalloc(sizeof(*zi->forget), GFP_KERNEL_ACCOUNT);
+	if (!zi->forget) {
+		kmem_cache_free(zuf_inode_cache, zi);
+		return NULL;
+	}
+	zi->node = 0;
+	zi->n_refs = 0;
+	zi->ref_epoch = 0;
+	zi->fl_flags = 0;
+	zi->projid = 0;
+	zi->extents = RB_ROOT;
+	zi->n_extents = 0;
+	zi->map_seq = 0;
+	return &zi->vfs;
+}
+
+/* Behind a grace period: i_link is read without a lock. */
+void zuf_free_inode(struct inode *inode)
+{
+	if (S_ISLNK(inode->i_mode))
+		kfree(inode->i_link);
+	kfree(zuf_i(inode)->forget);
+	kmem_cache_free(zuf_inode_cache, zuf_i(inode));
+}
+
+/* --- forgetting ------------------------------------------------------------------------------- */
+
+/* Moves entries from list to the request: how many nodes it names. What does not fit goes back. */
+static unsigned int forgets_fill(struct zuf_sb *zsb, struct llist_node *list, struct zuf_slot *slot)
+{
+	__u64 *nodes = slot->buf + ZUF_IN_OFF;
+	struct zuf_forget *f, *next;
+	unsigned int n = 0;
+
+	llist_for_each_entry_safe(f, next, list, link)
+	{
+		if (f->epoch != slot->epoch)
+			f->count = 0;
+		for (; f->count && n < ZUF_FORGETS_MAX; f->count--)
+			nodes[n++] = f->node;
+		if (f->count) {
+			llist_add(&f->link, &zsb->forgets);
+			continue;
+		}
+		atomic_dec(&zsb->n_forgets);
+		kfree(f);
+	}
+	return n;
+}
+
+static void forgets_request(struct zuf_sb *zsb, struct zuf_request *in, unsigned int n)
+{
+	memset(in, 0, sizeof(*in));
+	in->op = ZUF_OP_FORGET;
+	in->mount = zsb->id;
+	in->len = n;
+}
+
+/* Sends what there is, if a slot is free, and waits for nothing. Must not sleep on the server: see above. */
+static void forgets_kick(struct zuf_sb *zsb)
+{
+	struct zuf_slot *slot;
+	unsigned int n;
+
+	slot = zuf_slot_take();
+	if (!slot)
+		return;
+	n = slot->epoch == zsb->epoch ? forgets_fill(zsb, llist_del_all(&zsb->forgets), slot) : 0;
+	if (!n) {
+		zuf_slot_release(slot);
+		return;
+	}
+	forgets_request(zsb, zuf_slot_request(slot), n);
+	zuf_slot_send_async(slot, zsb);
+}
+
+void zuf_forgets_flush(struct zuf_sb *zsb)
+{
+	struct zuf_call call;
+	unsigned int n;
+
+	while (!llist_empty(&zsb->forgets)) {
+		if (zuf_call_begin(&call, zsb, ZUF_OP_FORGET, ZUF_NODE_ROOT))
+			return;
+		n = forgets_fill(zsb, llist_del_all(&zsb->forgets), call.slot);
+		call.in->len = n;
+		if (n)
+			zuf_call_send_once(&call);
+		zuf_call_end(&call);
+	}
+}
+
+void zuf_forgets_drop(struct zuf_sb *zsb)
+{
+	struct zuf_forget *f, *next;
+
+	llist_for_each_entry_safe(f, next, llist_del_all(&zsb->forgets), link) kfree(f);
+}
+
+static void inode_forget(struct zuf_inode *zi)
+{
+	struct zuf_sb *zsb = zuf_sb_of(zi->vfs.i_sb);
+	struct zuf_forget *f = zi->forget;
+	bool orphan = !zi->vfs.i_nlink;
+
+	if (!zi->n_refs || !(zi->vfs.i_sb->s_flags & SB_ACTIVE))
+		return;
+	zi->forget = NULL;
+	f->node = zi->node;
+	f->count = zi->n_refs;
+	f->epoch = zi->ref_epoch;
+	llist_add(&f->link, &zsb->forgets);
+	if (atomic_inc_return(&zsb->n_forgets) >= FORGETS_BATCH || orphan)
+		forgets_kick(zsb);
+}
+
+void zuf_evict_inode(struct inode *inode)
+{
+	struct zuf_inode *zi = zuf_i(inode);
+
+#if ZUF_DAX_BREAKS_LAYOUT
+	if (IS_DAX(inode))
+		dax_break_layout_final(inode);
+#endif
+	truncate_inode_pages_final(&inode->i_data);
+	clear_inode(inode);
+	zuf_extents_drop(zi, 0, U64_MAX);
+	inode_forget(zi);
+}
+
+/* --- finding ---------------------------------------------------------------------------------- */
+
+static unsigned long node_hash(u64 node)
+{
+	return hash_64(node, BITS_PER_LONG);
+}
+
+static int inode_test(struct inode *inode, void *data)
+{
+	return zuf_i(inode)->node == *(u64 *)data;
+}
+
+static int inode_set(struct inode *inode, void *data)
+{
+	zuf_i(inode)->node = *(u64 *)data;
+	return 0;
+}
+
+static void inode_add_ref(struct zuf_inode *zi, u64 epoch)
+{
+	spin_lock(&zi->lock);
+	if (zi->ref_epoch < epoch) {
+		zi->ref_epoch = epoch;
+		zi->n_refs = 0;
+	}
+	if (zi->ref_epoch == epoch)
+		zi->n_refs++;
+	spin_unlock(&zi->lock);
+}
+
+static bool attr_is_sane(const struct zuf_attr *attr)
+{
+	switch (attr->mode & S_IFMT) {
+	case S_IFREG:
+	case S_IFDIR:
+	case S_IFLNK:
+	case S_IFCHR:
+	case S_IFBLK:
+	case S_IFIFO:
+	case S_IFSOCK:
+		return attr->node && attr->ino && attr->size <= MAX_LFS_FILESIZE;
+	default:
+		return false;
+	}
+}
+
+struct inode *zuf_iget(struct super_block *sb, const struct zuf_attr *attr, u64 epoch)
+{
+	u64 node = attr->node;
+	struct inode *inode;
+
+	if (!attr_is_sane(attr))
+		return ERR_PTR(-EIO);
+	inode = iget5_locked(sb, node_hash(node), inode_test, inode_set, &node);
+	if (!inode)
+		return ERR_PTR(-ENOMEM);
+	if (zuf_inode_is_new(inode)) {
+		zuf_attr_init(inode, attr);
+		inode_add_ref(zuf_i(inode), epoch);
+		unlock_new_inode(inode);
+		return inode;
+	}
+	inode_add_ref(zuf_i(inode), epoch);
+	if ((inode->i_mode ^ attr->mode) & S_IFMT) {
+		iput(inode);
+		return ERR_PTR(-EIO);
+	}
+	return inode;
+}
+
+struct inode *zuf_find_inode(struct super_block *sb, u64 node)
+{
+	return ilookup5(sb, node_hash(node), inode_test, &node);
+}
+
+struct inode *zuf_iget_node(struct super_block *sb, u64 node)
+{
+	struct inode *inode = zuf_find_inode(sb, node);
+	struct zuf_call call;
+	int err;
+
+	if (inode)
+		return inode;
+	err = zuf_call_begin(&call, zuf_sb_of(sb), ZUF_OP_LOOKUP, node);
+	if (err)
+		return ERR_PTR(err);
+	zuf_call_name(&call, ".", 1);
+	err = zuf_call_send(&call);
+	if (!err)
+		inode = zuf_iget(sb, &call.out.attr, call.slot->epoch);
+	zuf_call_end(&call);
+	return err ? ERR_PTR(err) : inode;
+}
+
+/* --- a new server ----------------------------------------------------------------------------- */
+
+static int hold_send(struct zuf_sb *zsb, const u64 *nodes, unsigned int n, u64 epoch)
+{
+	struct zuf_call call;
+	int err;
+
+	if (!n)
+		return 0;
+	err = zuf_call_begin_attach(&call, zsb, ZUF_OP_HOLD, ZUF_NODE_ROOT);
+	if (err)
+		return err;
+	memcpy(call.slot->buf + ZUF_IN_OFF, nodes, n * sizeof(*nodes));
+	call.in->len = n;
+	err = call.slot->epoch == epoch ? zuf_call_send_once(&call) : -ENOTCONN;
+	zuf_call_end(&call);
+	return err;
+}
+
+#define HOLD_BATCH 512
+
+/* Inodes that are just being freed are passed over: their forget is of the dead server. */
+int zuf_hold_inodes(struct zuf_sb *zsb, u64 epoch)
+{
+	struct super_block *sb = zsb->sb;
+	struct inode *inode, *last = NULL;
+	unsigned int n = 0;
+	u64 *nodes;
+	int err = 0;
+
+	nodes = kmalloc_array(HOLD_BATCH, sizeof(*nodes), GFP_NOFS);
+	if (!nodes)
+		return -ENOMEM;
+	spin_lock(&sb->s_inode_list_lock);
+	list_for_each_entry(inode, &sb->s_inodes, i_sb_list)
+	{
+		if (!igrab(inode))
+			continue;
+		spin_unlock(&sb->s_inode_list_lock);
+		iput(last);
+		last = inode;
+		spin_lock(&zuf_i(inode)->lock);
+		zuf_i(inode)->ref_epoch = epoch;
+		zuf_i(inode)->n_refs = 1;
+		spin_unlock(&zuf_i(inode)->lock);
+		nodes[n++] = zuf_i(inode)->node;
+		if (n == HOLD_BATCH) {
+			err = hold_send(zsb, nodes, n, epoch);
+			n = 0;
+		}
+		cond_resched();
+		spin_lock(&sb->s_inode_list_lock);
+		if (err)
+			break;
+	}
+	spin_unlock(&sb->s_inode_list_lock);
+	iput(last);
+	if (!err)
+		err = hold_send(zsb, nodes, n, epoch);
+	kfree(nodes);
+	return err;
+}

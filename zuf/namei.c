@@ -1,0 +1,522 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Names. The VFS holds the directory's lock, so what its cache says of a name is true: no revalidation, and what a request that
+ * was sent twice finds the second time tells whether the first one was done.
+ */
+#include <linux/cred.h>
+#include <linux/fs.h>
+#include <linux/fs_struct.h>
+#include <linux/namei.h>
+#include <linux/sched.h>
+#include <linux/slab.h>
+
+#include "zuf.h"
+
+static struct zuf_sb *zsb_of_dentry(const struct dentry *dentry)
+{
+	return zuf_sb_of(dentry->d_sb);
+}
+
+/* One name in one directory. */
+static int begin_name(struct zuf_call *call, enum zuf_op op, u64 node, const struct dentry *dentry)
+{
+	int err;
+
+	if (dentry->d_name.len > ZUF_NAME_BYTES_MAX)
+		return -ENAMETOOLONG;
+	err = zuf_call_begin(call, zsb_of_dentry(dentry), op, node);
+	if (!err)
+		zuf_call_name(call, dentry->d_name.name, dentry->d_name.len);
+	return err;
+}
+
+static struct inode *reply_inode(struct zuf_call *call)
+{
+	if (!call->out.has_attr)
+		return ERR_PTR(-EIO);
+	return zuf_iget(call->zsb->sb, &call->out.attr, call->slot->epoch);
+}
+
+/* A directory's times and link count behind a change of its entries: the reply of a second kind of attr. */
+static void dir_changed(struct inode *dir)
+{
+	struct zuf_reply out;
+
+	if (!zuf_call_simple(zuf_sb_of(dir->i_sb), ZUF_OP_GETATTR, zuf_i(dir)->node, &out) && out.has_attr)
+		zuf_attr_apply(dir, &out.attr);
+}
+
+/* The inode that a name stands for. ERR_PTR(-ENOENT): none. */
+static struct inode *lookup_inode(struct inode *dir, const struct dentry *dentry)
+{
+	struct inode *inode;
+	struct zuf_call call;
+	int err;
+
+	err = begin_name(&call, ZUF_OP_LOOKUP, zuf_i(dir)->node, dentry);
+	if (err)
+		return ERR_PTR(err);
+	err = zuf_call_send(&call);
+	inode = err ? ERR_PTR(err) : reply_inode(&call);
+	zuf_call_end(&call);
+	return inode;
+}
+
+/*
+ * Who makes a name that must not be there need not look for it first: the server will say so. Not where the caller would get
+ * another error than the VFS's EEXIST for a name that is there.
+ */
+static bool lookup_is_needless(struct inode *dir, const struct dentry *dentry, unsigned int flags)
+{
+	if ((flags & (LOOKUP_CREATE | LOOKUP_EXCL)) != (LOOKUP_CREATE | LOOKUP_EXCL) || (flags & LOOKUP_RENAME_TARGET))
+		return false;
+	return !sb_rdonly(dir->i_sb) && dentry->d_name.len <= ZUF_NAME_BYTES_MAX && !IS_IMMUTABLE(dir) &&
+	       !inode_permission(zuf_nop_idmap, dir, MAY_WRITE | MAY_EXEC);
+}
+
+/* A dentry that was not looked up is not hashed. */
+static void new_dentry(struct dentry *dentry, struct inode *inode)
+{
+	if (d_unhashed(dentry))
+		d_add(dentry, inode);
+	else
+		d_instantiate(dentry, inode);
+}
+
+static struct dentry *zuf_lookup(struct inode *dir, struct dentry *dentry, unsigned int flags)
+{
+	struct inode *inode;
+
+	if (lookup_is_needless(dir, dentry, flags))
+		return NULL;
+	inode = lookup_inode(dir, dentry);
+
+	if (IS_ERR(inode) && PTR_ERR(inode) == -ENOENT)
+		inode = NULL;
+	return d_splice_alias(inode, dentry);
+}
+
+/* --- creating --------------------------------------------------------------------------------- */
+
+struct new_node {
+	umode_t mode;
+	dev_t rdev;
+	const char *target; /* of a symlink */
+};
+
+static void create_fill(struct zuf_call *call, const struct new_node *new)
+{
+	struct zuf_request *in = call->in;
+
+	in->mode = new->mode;
+	in->umask = current_umask();
+	in->uid = from_kuid(&init_user_ns, current_fsuid());
+	in->gid = from_kgid(&init_user_ns, current_fsgid());
+	in->rdev = (u64)MAJOR(new->rdev) << 32 | MINOR(new->rdev);
+	if (new->target)
+		zuf_call_name2(call, new->target, strlen(new->target));
+}
+
+/* Of the second reply: the directory as it is then stands behind the new inode's attributes, in the out area. */
+static void dir_apply(struct inode *dir, struct zuf_call *call)
+{
+	struct zuf_attr attr;
+
+	if (call->out.out_len != sizeof(attr)) {
+		dir_changed(dir);
+		return;
+	}
+	memcpy(&attr, zuf_call_out(call), sizeof(attr));
+	zuf_attr_apply(dir, &attr);
+}
+
+static int create_node(struct inode *dir, struct dentry *dentry, const struct new_node *new)
+{
+	struct inode *inode;
+	struct zuf_call call;
+	int err;
+
+	err = begin_name(&call, ZUF_OP_CREATE, zuf_i(dir)->node, dentry);
+	if (err)
+		return err;
+	create_fill(&call, new);
+	err = zuf_call_send(&call);
+	if (err == -EEXIST && call.retried) {
+		/* It was made before the server died. */
+		zuf_call_end(&call);
+		inode = lookup_inode(dir, dentry);
+		if (IS_ERR(inode))
+			return PTR_ERR(inode);
+		dir_changed(dir);
+		new_dentry(dentry, inode);
+		return 0;
+	}
+	inode = err ? ERR_PTR(err) : reply_inode(&call);
+	if (!IS_ERR(inode))
+		dir_apply(dir, &call);
+	zuf_call_end(&call);
+	if (IS_ERR(inode))
+		return PTR_ERR(inode);
+	new_dentry(dentry, inode);
+	return 0;
+}
+
+#if ZUF_BEFORE(7, 0)
+static int zuf_create(struct mnt_idmap *idmap, struct inode *dir, struct dentry *dentry, umode_t mode, bool excl)
+#else
+static int zuf_create(struct mnt_idmap *idmap, struct inode *dir, struct dentry *dentry, umode_t mode)
+#endif
+{
+	struct new_node new = { .mode = S_IFREG | mode };
+
+	return create_node(dir, dentry, &new);
+}
+
+static int zuf_mknod(struct mnt_idmap *idmap, struct inode *dir, struct dentry *dentry, umode_t mode, dev_t rdev)
+{
+	struct new_node new = { .mode = mode, .rdev = rdev };
+
+	return create_node(dir, dentry, &new);
+}
+
+#if ZUF_BEFORE(6, 15)
+static int zuf_mkdir(struct mnt_idmap *idmap, struct inode *dir, struct dentry *dentry, umode_t mode)
+{
+	struct new_node new = { .mode = S_IFDIR | mode };
+
+	return create_node(dir, dentry, &new);
+}
+#else
+static struct dentry *zuf_mkdir(struct mnt_idmap *idmap, struct inode *dir, struct dentry *dentry, umode_t mode)
+{
+	struct new_node new = { .mode = S_IFDIR | mode };
+
+	return ERR_PTR(create_node(dir, dentry, &new));
+}
+#endif
+
+static int zuf_symlink(struct mnt_idmap *idmap, struct inode *dir, struct dentry *dentry, const char *target)
+{
+	struct new_node new = { .mode = S_IFLNK | 0777, .target = target };
+
+	if (strlen(target) >= PATH_MAX)
+		return -ENAMETOOLONG;
+	return create_node(dir, dentry, &new);
+}
+
+static int zuf_tmpfile(struct mnt_idmap *idmap, struct inode *dir, struct file *file, umode_t mode)
+{
+	struct new_node new = { .mode = S_IFREG | mode };
+	struct inode *inode;
+	struct zuf_call call;
+	int err;
+
+	err = zuf_call_begin(&call, zuf_sb_of(dir->i_sb), ZUF_OP_CREATE, zuf_i(dir)->node);
+	if (err)
+		return err;
+	create_fill(&call, &new);
+	err = zuf_call_send(&call);
+	inode = err ? ERR_PTR(err) : reply_inode(&call);
+	zuf_call_end(&call);
+	if (IS_ERR(inode))
+		return finish_open_simple(file, PTR_ERR(inode));
+	set_nlink(inode, 1); /* d_tmpfile() takes it */
+	d_tmpfile(file, inode);
+	return finish_open_simple(file, 0);
+}
+
+static int zuf_link(struct dentry *old, struct inode *dir, struct dentry *dentry)
+{
+	struct inode *inode = d_inode(old);
+	struct zuf_call call;
+	int err;
+
+	err = begin_name(&call, ZUF_OP_LINK, zuf_i(inode)->node, dentry);
+	if (err)
+		return err;
+	call.in->node2 = zuf_i(dir)->node;
+	err = zuf_call_send(&call);
+	if (!err) {
+		zuf_attr_apply(inode, &call.out.attr);
+		dir_apply(dir, &call);
+	}
+	zuf_call_end(&call);
+	if (err == -EEXIST && call.retried) {
+		dir_changed(inode);
+		dir_changed(dir);
+		err = 0;
+	}
+	if (err)
+		return err;
+	ihold(inode);
+	new_dentry(dentry, inode);
+	return 0;
+}
+
+/* --- removing --------------------------------------------------------------------------------- */
+
+/* References on the dentry of what is being removed, with nobody else there: the caller's; vfs_rmdir() adds one. */
+#define UNLINK_COUNT 1
+#define RMDIR_COUNT 2
+
+static bool inode_has_one_alias(struct inode *inode)
+{
+	bool one;
+
+	spin_lock(&inode->i_lock);
+	one = inode->i_dentry.first && !inode->i_dentry.first->next;
+	spin_unlock(&inode->i_lock);
+	return one;
+}
+
+/*
+ * True if this name is the last that holds the inode, and nobody has it open (that would hold the dentry) or can find it any
+ * more: then the server may free it in the same step, and need not be told that it is forgotten. The dentry is unhashed until it
+ * is done. Who comes by a file handle in between gets ESTALE, as he would a moment later.
+ */
+static bool unlink_is_last(struct dentry *dentry, enum zuf_op op)
+{
+	struct inode *inode = d_inode(dentry);
+	int count = op == ZUF_OP_RMDIR ? RMDIR_COUNT : UNLINK_COUNT;
+	bool last = false;
+
+	if (inode->i_nlink > 1 + !!S_ISDIR(inode->i_mode) || !inode_has_one_alias(inode))
+		return false;
+	spin_lock(&dentry->d_lock);
+	if (zuf_d_count(dentry) == count && !d_unhashed(dentry)) {
+		__d_drop(dentry);
+		last = true;
+	}
+	spin_unlock(&dentry->d_lock);
+	return last;
+}
+
+/* The server has taken our references on itself: n_refs is none, or one again. */
+static void unlink_set_refs(struct zuf_inode *zi, u64 n)
+{
+	spin_lock(&zi->lock);
+	zi->n_refs = n;
+	spin_unlock(&zi->lock);
+}
+
+static int remove_name(struct inode *dir, struct dentry *dentry, enum zuf_op op)
+{
+	struct inode *inode = d_inode(dentry);
+	struct zuf_call call;
+	bool last;
+	int err;
+
+	err = begin_name(&call, op, zuf_i(dir)->node, dentry);
+	if (err)
+		return err;
+	call.in->node2 = zuf_i(inode)->node;
+	last = unlink_is_last(dentry, op);
+	if (last) {
+		call.in->flags = ZUF_UNLINK_LAST;
+		call.in->len = zuf_i(inode)->ref_epoch == call.slot->epoch ? zuf_i(inode)->n_refs : 0;
+	}
+	err = zuf_call_send(&call);
+	if (err == -ENOENT && call.retried) {
+		err = 0;
+		call.out.out_len = 0;
+		call.out.has_attr = 0;
+	}
+	if (!err && call.out.has_attr && !last)
+		zuf_attr_apply(inode, &call.out.attr);
+	if (!err)
+		dir_apply(dir, &call);
+	zuf_call_end(&call);
+	if (last)
+		unlink_set_refs(zuf_i(inode), err ? 1 : 0);
+	if (last && err)
+		d_rehash(dentry);
+	if (!err && (last || (op == ZUF_OP_RMDIR)))
+		clear_nlink(inode);
+	return err;
+}
+
+static int zuf_unlink(struct inode *dir, struct dentry *dentry)
+{
+	return remove_name(dir, dentry, ZUF_OP_UNLINK);
+}
+
+static int zuf_rmdir(struct inode *dir, struct dentry *dentry)
+{
+	return remove_name(dir, dentry, ZUF_OP_RMDIR);
+}
+
+/* --- renaming --------------------------------------------------------------------------------- */
+
+/* Whether the rename that a dead server was asked for has been done: its old name stands for something else, or nothing. */
+static bool rename_was_done(struct inode *dir, struct dentry *dentry)
+{
+	struct inode *inode = lookup_inode(dir, dentry);
+	bool done;
+
+	if (IS_ERR(inode))
+		return PTR_ERR(inode) == -ENOENT;
+	done = inode != d_inode(dentry);
+	iput(inode);
+	return done;
+}
+
+struct rename {
+	struct inode *old_dir;
+	struct dentry *old;
+	struct inode *new_dir;
+	struct dentry *new;
+	unsigned int flags;
+};
+
+/* The reply has the attributes of all who took part, in any order. */
+static void rename_apply(const struct rename *ren, struct zuf_call *call)
+{
+	struct inode *who[] = { ren->old_dir, ren->new_dir, d_inode(ren->old), d_inode(ren->new) };
+	unsigned int n = call->out.out_len / sizeof(struct zuf_attr), i, j;
+	const struct zuf_attr *attrs = zuf_call_out(call);
+	struct zuf_attr attr;
+
+	for (i = 0; i < min_t(unsigned int, n, ARRAY_SIZE(who)); i++) {
+		memcpy(&attr, &attrs[i], sizeof(attr));
+		for (j = 0; j < ARRAY_SIZE(who); j++) {
+			if (!who[j] || zuf_i(who[j])->node != attr.node)
+				continue;
+			zuf_attr_apply(who[j], &attr);
+			break;
+		}
+	}
+}
+
+static int rename_send(const struct rename *ren, bool *lost)
+{
+	struct zuf_call call;
+	int err;
+
+	err = begin_name(&call, ZUF_OP_RENAME, zuf_i(ren->old_dir)->node, ren->old);
+	if (err)
+		return err;
+	call.in->node2 = zuf_i(ren->new_dir)->node;
+	zuf_call_name2(&call, ren->new->d_name.name, ren->new->d_name.len);
+	call.in->flags = ren->flags;
+	call.in->off = zuf_i(d_inode(ren->old))->node;
+	call.in->off2 = d_really_is_positive(ren->new) ? zuf_i(d_inode(ren->new))->node : 0;
+	call.in->uid = from_kuid(&init_user_ns, current_fsuid());
+	call.in->gid = from_kgid(&init_user_ns, current_fsgid());
+	err = zuf_call_send_once(&call);
+	*lost = err == -ENOTCONN;
+	if (!err)
+		rename_apply(ren, &call);
+	zuf_call_end(&call);
+	return err;
+}
+
+static void rename_refresh(const struct rename *ren)
+{
+	dir_changed(ren->old_dir);
+	if (ren->new_dir != ren->old_dir)
+		dir_changed(ren->new_dir);
+	dir_changed(d_inode(ren->old));
+	if (d_really_is_positive(ren->new))
+		dir_changed(d_inode(ren->new));
+}
+
+static int zuf_rename(struct mnt_idmap *idmap, struct inode *old_dir, struct dentry *old, struct inode *new_dir,
+		      struct dentry *new, unsigned int flags)
+{
+	struct rename ren = { .old_dir = old_dir, .old = old, .new_dir = new_dir, .new = new, .flags = flags };
+	bool lost;
+	int err;
+
+	if (flags & ~(RENAME_NOREPLACE | RENAME_EXCHANGE | RENAME_WHITEOUT))
+		return -EINVAL;
+	if (new->d_name.len > ZUF_NAME_BYTES_MAX)
+		return -ENAMETOOLONG;
+	do {
+		err = rename_send(&ren, &lost);
+		if (lost && rename_was_done(old_dir, old)) {
+			rename_refresh(&ren);
+			return 0;
+		}
+	} while (lost);
+	return err;
+}
+
+/* --- symlinks --------------------------------------------------------------------------------- */
+
+static char *link_read(struct inode *inode)
+{
+	struct zuf_call call;
+	char *target = NULL;
+	int err;
+
+	err = zuf_call_begin(&call, zuf_sb_of(inode->i_sb), ZUF_OP_READLINK, zuf_i(inode)->node);
+	if (err)
+		return ERR_PTR(err);
+	err = zuf_call_send(&call);
+	if (!err && (!call.out.out_len || call.out.out_len >= PATH_MAX))
+		err = -EIO;
+	if (!err)
+		target = kmemdup_nul(zuf_call_out(&call), call.out.out_len, GFP_KERNEL_ACCOUNT);
+	zuf_call_end(&call);
+	if (err)
+		return ERR_PTR(err);
+	return target ? target : ERR_PTR(-ENOMEM);
+}
+
+/* Read once; the target of a symlink never changes. */
+static const char *zuf_get_link(struct dentry *dentry, struct inode *inode, struct delayed_call *done)
+{
+	const char *old;
+	char *target;
+
+	old = READ_ONCE(inode->i_link);
+	if (old)
+		return old;
+	if (!dentry)
+		return ERR_PTR(-ECHILD);
+	target = link_read(inode);
+	if (IS_ERR(target))
+		return target;
+	old = cmpxchg(&inode->i_link, NULL, target);
+	if (old)
+		kfree(target);
+	return old ? old : target;
+}
+
+const struct inode_operations zuf_symlink_iops = {
+	.get_link = zuf_get_link,
+	.getattr = zuf_getattr,
+	.setattr = zuf_setattr,
+	.listxattr = zuf_listxattr,
+	.update_time = zuf_update_time,
+};
+
+const struct inode_operations zuf_special_iops = {
+	.getattr = zuf_getattr,
+	.setattr = zuf_setattr,
+	.listxattr = zuf_listxattr,
+	.update_time = zuf_update_time,
+	.zuf_get_inode_acl = zuf_get_acl,
+	.set_acl = zuf_set_acl,
+};
+
+const struct inode_operations zuf_dir_iops = {
+	.lookup = zuf_lookup,
+	.create = zuf_create,
+	.mknod = zuf_mknod,
+	.mkdir = zuf_mkdir,
+	.symlink = zuf_symlink,
+	.tmpfile = zuf_tmpfile,
+	.link = zuf_link,
+	.unlink = zuf_unlink,
+	.rmdir = zuf_rmdir,
+	.rename = zuf_rename,
+	.getattr = zuf_getattr,
+	.setattr = zuf_setattr,
+	.listxattr = zuf_listxattr,
+	.update_time = zuf_update_time,
+	.zuf_get_inode_acl = zuf_get_acl,
+	.set_acl = zuf_set_acl,
+	.fileattr_get = zuf_fileattr_get,
+	.fileattr_set = zuf_fileattr_set,
+};

@@ -1,0 +1,343 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Mounting, attaching to a server (again), the operations of the super block.
+ *
+ * A mount belongs to the server of epoch zsb->epoch. A call that gets a slot of another server attaches first: MOUNT (with
+ * REATTACH, so that orphans are kept), HOLD for every inode in memory, REMOUNT. Others that call meanwhile wait for attach_lock.
+ */
+#include <linux/blkdev.h>
+#include <linux/dax.h>
+#include <linux/seq_file.h>
+#include <linux/slab.h>
+#include <linux/statfs.h>
+#include <linux/wait_bit.h>
+
+#include "zuf.h"
+
+#define ZUF_BLOCK_BITS 12
+
+u32 zuf_mount_flags(const struct super_block *sb)
+{
+	/* Which atime is due is decided here, not by the plug-in. */
+	return (sb_rdonly(sb) ? ZUF_MOUNT_RDONLY : 0) | ZUF_MOUNT_STRICTATIME;
+}
+
+static int attach_check(struct zuf_sb *zsb, struct zuf_call *call, struct zuf_mount_info *info)
+{
+	if (call->out.out_len != sizeof(*info) || !call->out.has_attr)
+		return -EIO;
+	memcpy(info, zuf_call_out(call), sizeof(*info));
+	if (info->max_file_size > MAX_LFS_FILESIZE || !info->max_file_size)
+		info->max_file_size = MAX_LFS_FILESIZE;
+	info->notice[sizeof(info->notice) - 1] = 0;
+	if (!zuf_has_dax(zsb))
+		info->flags &= ~ZUF_INFO_KEEP_EXTENTS;
+	/* Another file system under the mount: not this one any more. */
+	if (zsb->attached_once && memcmp(info->uuid, zsb->info.uuid, sizeof(info->uuid)))
+		return -ESTALE;
+	return S_ISDIR(call->out.attr.mode) && call->out.attr.node == ZUF_NODE_ROOT ? 0 : -EIO;
+}
+
+static int attach_mount(struct zuf_sb *zsb, struct zuf_call *call, u64 *epoch)
+{
+	const char *source = zsb->source ? zsb->source : "", *options = zsb->options ? zsb->options : "";
+	struct zuf_mount_info info;
+	int err;
+
+	err = zuf_call_begin_attach(call, zsb, ZUF_OP_MOUNT, ZUF_NODE_ROOT);
+	if (err)
+		return err;
+	zuf_call_name(call, source, min_t(size_t, strlen(source), PATH_MAX));
+	zuf_call_name2(call, options, strlen(options));
+	call->in->len = zsb->dev_size;
+	call->in->rdev = zsb->sb->s_dev;
+	call->in->flags = zuf_mount_flags(zsb->sb) | (zsb->attached_once ? ZUF_MOUNT_REATTACH : 0);
+	memcpy(zuf_call_room(call, ZUF_TYPE_MAX), zsb->type->name, ZUF_TYPE_MAX);
+	*epoch = call->slot->epoch;
+	err = zuf_call_send_once(call);
+	if (!err)
+		err = attach_check(zsb, call, &info);
+	if (!err)
+		zsb->info = info;
+	zuf_call_end(call);
+	return err;
+}
+
+/* Behind the holds: what nobody holds may go. */
+static int attach_finish(struct zuf_sb *zsb, u64 epoch)
+{
+	struct zuf_call call;
+	int err;
+
+	err = zuf_hold_inodes(zsb, epoch);
+	if (err)
+		return err;
+	err = zuf_call_begin_attach(&call, zsb, ZUF_OP_REMOUNT, ZUF_NODE_ROOT);
+	if (err)
+		return err;
+	call.in->flags = zuf_mount_flags(zsb->sb);
+	err = call.slot->epoch == epoch ? zuf_call_send_once(&call) : -ENOTCONN;
+	zuf_call_end(&call);
+	return err;
+}
+
+int zuf_attach(struct zuf_call *waiting)
+{
+	struct zuf_sb *zsb = waiting->zsb;
+	struct zuf_call call;
+	u64 epoch;
+	int err = 0;
+
+	if (mutex_lock_killable(&zsb->attach_lock))
+		return -EINTR;
+	if (zsb->epoch != zuf_server_epoch()) {
+		err = attach_mount(zsb, &call, &epoch);
+		if (!err && zsb->attached_once)
+			err = attach_finish(zsb, epoch);
+		if (!err) {
+			WRITE_ONCE(zsb->epoch, epoch);
+			waiting->out = call.out;
+		}
+		if (!err && zsb->attached_once)
+			pr_info("zuf: %s: attached to a new server\n", zsb->sb->s_id);
+	}
+	mutex_unlock(&zsb->attach_lock);
+	return err;
+}
+
+/* --- mount ------------------------------------------------------------------------------------ */
+
+static int sb_open_device(struct zuf_sb *zsb, struct fs_context *fc)
+{
+	struct block_device *bdev = zsb->sb->s_bdev;
+
+	zsb->dax_dev = fs_dax_get_by_bdev(bdev, &zsb->dax_off, NULL, NULL);
+	if (!zsb->dax_dev) {
+		errorf(fc, "%s: no direct access (DAX) to this device", zsb->source);
+		return -EOPNOTSUPP;
+	}
+	zsb->dev_size = bdev_nr_bytes(bdev) & PAGE_MASK;
+	return 0;
+}
+
+static struct zuf_sb *sb_new(struct super_block *sb, struct fs_context *fc)
+{
+	struct zuf_context *ctx = fc->fs_private;
+	struct zuf_sb *zsb = kzalloc(sizeof(*zsb), GFP_KERNEL);
+
+	if (!zsb)
+		return NULL;
+	zsb->sb = sb;
+	zsb->type = container_of(sb->s_type, struct zuf_type, fst);
+	zsb->wait_s = ctx->wait_s;
+	zsb->options = ctx->options;
+	ctx->options = NULL;
+	zsb->source = kstrdup(fc->source ? fc->source : "none", GFP_KERNEL);
+	INIT_LIST_HEAD(&zsb->devmaps);
+	mutex_init(&zsb->attach_lock);
+	init_llist_head(&zsb->forgets);
+	return zsb;
+}
+
+static void sb_init(struct super_block *sb)
+{
+	sb->s_magic = ZUF_SB_MAGIC;
+	sb->s_blocksize = 1 << ZUF_BLOCK_BITS;
+	sb->s_blocksize_bits = ZUF_BLOCK_BITS;
+	sb->s_op = &zuf_sops;
+	sb->s_xattr = zuf_xattr_handlers;
+	sb->s_export_op = &zuf_export_ops;
+	sb->s_time_gran = 1;
+	sb->s_flags |= SB_POSIXACL | SB_NOSEC;
+}
+
+static int sb_make_root(struct zuf_sb *zsb, const struct zuf_attr *attr, u64 epoch)
+{
+	struct super_block *sb = zsb->sb;
+	struct inode *root = zuf_iget(sb, attr, epoch);
+
+	if (IS_ERR(root))
+		return PTR_ERR(root);
+	sb->s_root = d_make_root(root);
+	return sb->s_root ? 0 : -ENOMEM;
+}
+
+static void sb_close(struct zuf_sb *zsb)
+{
+	zuf_devmaps_kill(zsb);
+	zuf_mount_id_put(zsb);
+	zuf_stats_free(zsb);
+	if (zsb->dax_dev)
+		fs_put_dax(zsb->dax_dev, NULL);
+	zsb->dax_dev = NULL;
+}
+
+static void sb_free(struct zuf_sb *zsb)
+{
+	if (!zsb)
+		return;
+	sb_close(zsb);
+	kfree(zsb->options);
+	kfree(zsb->source);
+	kfree(zsb);
+}
+
+int zuf_fill_super(struct super_block *sb, struct fs_context *fc)
+{
+	struct zuf_sb *zsb = sb_new(sb, fc);
+	struct zuf_call call = { .zsb = zsb };
+	int err;
+
+	if (!zsb)
+		return -ENOMEM;
+	sb->s_fs_info = zsb;
+	if (!zsb->source)
+		return -ENOMEM;
+	sb_init(sb);
+	if (zsb->type->has_device) {
+		err = sb_open_device(zsb, fc);
+		if (err)
+			return err;
+	}
+	err = zuf_mount_id_get(zsb);
+	if (err)
+		return err;
+	err = zuf_attach(&call);
+	if (err) {
+		errorf(fc, "%s: the server cannot open it; it said why", zsb->source);
+		return err == -ENOTCONN ? -EIO : err;
+	}
+	zsb->attached_once = true;
+	sb->s_maxbytes = zsb->info.max_file_size;
+	sb->s_time_gran = clamp_t(u32, zsb->info.time_gran_ns, 1, 1000000000);
+	if (zsb->info.mount_flags & ZUF_MOUNT_RDONLY)
+		sb->s_flags |= SB_RDONLY;
+#if ZUF_BEFORE(6, 9)
+	memcpy(&sb->s_uuid, zsb->info.uuid, sizeof(sb->s_uuid));
+#else
+	super_set_uuid(sb, zsb->info.uuid, sizeof(zsb->info.uuid));
+#endif
+	err = zuf_stats_new(zsb);
+	return err ? err : sb_make_root(zsb, &call.out.attr, zsb->epoch);
+}
+
+int zuf_remount(struct super_block *sb, struct fs_context *fc)
+{
+	struct zuf_context *ctx = fc->fs_private;
+	struct zuf_sb *zsb = zuf_sb_of(sb);
+	struct zuf_call call;
+	int err;
+
+	sync_filesystem(sb);
+	zuf_forgets_flush(zsb);
+	if (((fc->sb_flags ^ sb->s_flags) & SB_RDONLY) && (fc->sb_flags_mask & SB_RDONLY)) {
+		err = zuf_call_begin(&call, zsb, ZUF_OP_REMOUNT, ZUF_NODE_ROOT);
+		if (err)
+			return err;
+		call.in->flags = (fc->sb_flags & SB_RDONLY ? ZUF_MOUNT_RDONLY : 0) | ZUF_MOUNT_STRICTATIME;
+		err = zuf_call_send(&call);
+		zuf_call_end(&call);
+		if (err)
+			return err;
+	}
+	zsb->wait_s = ctx->wait_s;
+	return 0;
+}
+
+/* --- operations ------------------------------------------------------------------------------- */
+
+/* Tells a server that lives; one that is dead is not waited for. */
+static void sb_put(struct super_block *sb)
+{
+	struct zuf_sb *zsb = zuf_sb_of(sb);
+	struct zuf_call call;
+
+	zsb->wait_s = 0;
+	zuf_forgets_drop(zsb);
+	wait_var_event(&zsb->n_async, !atomic_read(&zsb->n_async));
+	if (zsb->epoch && zsb->epoch == zuf_server_epoch() && !zuf_call_begin_attach(&call, zsb, ZUF_OP_UMOUNT, ZUF_NODE_ROOT)) {
+		if (call.slot->epoch == zsb->epoch)
+			zuf_call_send_once(&call);
+		zuf_call_end(&call);
+	}
+	zsb->dead = true;
+	sb_close(zsb);
+}
+
+void zuf_kill_block_super(struct super_block *sb)
+{
+	struct zuf_sb *zsb = zuf_sb_of(sb);
+
+	kill_block_super(sb);
+	sb_free(zsb);
+}
+
+void zuf_kill_anon_super(struct super_block *sb)
+{
+	struct zuf_sb *zsb = zuf_sb_of(sb);
+
+	kill_anon_super(sb);
+	sb_free(zsb);
+}
+
+static int sb_statfs(struct dentry *dentry, struct kstatfs *buf)
+{
+	struct zuf_sb *zsb = zuf_sb_of(dentry->d_sb);
+	struct zuf_statfs st;
+	struct zuf_call call;
+	int err;
+
+	zuf_forgets_flush(zsb);
+	err = zuf_call_begin(&call, zsb, ZUF_OP_STATFS, ZUF_NODE_ROOT);
+	if (err)
+		return err;
+	err = zuf_call_send(&call);
+	if (!err && call.out.out_len != sizeof(st))
+		err = -EIO;
+	if (!err)
+		memcpy(&st, zuf_call_out(&call), sizeof(st));
+	zuf_call_end(&call);
+	if (err)
+		return err;
+	buf->f_type = ZUF_SB_MAGIC;
+	buf->f_bsize = st.bsize;
+	buf->f_frsize = st.bsize;
+	buf->f_blocks = st.blocks;
+	buf->f_bfree = st.bfree;
+	buf->f_bavail = st.bavail;
+	buf->f_files = st.files;
+	buf->f_ffree = st.ffree;
+	buf->f_namelen = st.namelen;
+	buf->f_fsid = u64_to_fsid(st.fsid);
+	return 0;
+}
+
+static int sb_sync(struct super_block *sb, int wait)
+{
+	struct zuf_sb *zsb = zuf_sb_of(sb);
+
+	if (!wait || !(zsb->info.flags & ZUF_INFO_SYNC) || !sb->s_root)
+		return 0;
+	return zuf_call_simple(zsb, ZUF_OP_SYNC, ZUF_NODE_ROOT, NULL);
+}
+
+static int sb_show_options(struct seq_file *m, struct dentry *root)
+{
+	struct zuf_sb *zsb = zuf_sb_of(root->d_sb);
+
+	if (zsb->wait_s)
+		seq_printf(m, ",wait=%u", zsb->wait_s);
+	if (zsb->options)
+		seq_printf(m, ",%s", zsb->options);
+	return 0;
+}
+
+const struct super_operations zuf_sops = {
+	.alloc_inode = zuf_alloc_inode,
+	.free_inode = zuf_free_inode,
+	.evict_inode = zuf_evict_inode,
+	.put_super = sb_put,
+	.statfs = sb_statfs,
+	.sync_fs = sb_sync,
+	.show_options = sb_show_options,
+};

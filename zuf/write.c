@@ -1,0 +1,257 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Writing. Three ways:
+ *
+ *  - in place, where all bytes are inside the file and their extents are known: the dax core copies, a fence, no call but one for
+ *    the times once in a tick of the coarse clock;
+ *  - small: the bytes go with the request, one round trip maps, copies, commits;
+ *  - large: MAP_WRITE opens a transfer, the kernel copies to the extents, COMMIT makes it durable and visible. The slot (and so
+ * the server's thread) is held from one to the other.
+ *
+ * Order: data, fence, then what makes them reachable: by the server in the second and third way. In place: data, fence.
+ * If cut: in place: any part of the data may be there. Else the server's promise: all of a transfer or nothing.
+ *
+ * Between MAP_WRITE and COMMIT the server holds its lock of the file: nothing here may wait for the server then, so copying runs
+ * with page faults off, and what could not be copied is faulted in before the next try.
+ */
+#include <linux/dax.h>
+#include <linux/fs.h>
+#include <linux/pagemap.h>
+#include <linux/sched/signal.h>
+#include <linux/uio.h>
+
+#include "zuf.h"
+
+#define WRITE_SMALL_MAX 16384U
+#define WRITE_CHUNK_MAX (2UL << 20)
+
+static u32 write_flags(const struct kiocb *iocb)
+{
+	return iocb->ki_flags & IOCB_DSYNC ? ZUF_IO_SYNC : 0;
+}
+
+/* Behind a write that may have allocated: extents, pages of zeros that were mapped there. */
+static int written(struct inode *inode, struct zuf_call *call, loff_t pos, size_t len)
+{
+	struct zuf_inode *zi = zuf_i(inode);
+	int err = 0;
+
+	if (zuf_has_dax(call->zsb)) {
+		zuf_extents_drop(zi, round_down(pos, PAGE_SIZE), round_up(pos + len, PAGE_SIZE));
+		err = zuf_extents_keep(zi, call, pos, NULL);
+	}
+	if (!mapping_empty(inode->i_mapping))
+		invalidate_inode_pages2_range(inode->i_mapping, pos >> PAGE_SHIFT, (pos + len - 1) >> PAGE_SHIFT);
+	return err;
+}
+
+/* One round trip. Bytes, or a negative errno. */
+static ssize_t write_small(struct kiocb *iocb, struct iov_iter *from, size_t len)
+{
+	struct inode *inode = file_inode(iocb->ki_filp);
+	struct zuf_inode *zi = zuf_i(inode);
+	struct zuf_call call;
+	size_t copied;
+	ssize_t res;
+
+	res = zuf_call_begin(&call, zuf_sb_of(inode->i_sb), ZUF_OP_WRITE, zi->node);
+	if (res)
+		return res;
+	pagefault_disable();
+	copied = copy_from_iter(call.slot->buf + ZUF_IN_OFF, len, from);
+	pagefault_enable();
+	if (!copied) {
+		zuf_call_end(&call);
+		return -EAGAIN;
+	}
+	call.in->off = iocb->ki_pos;
+	call.in->len = copied;
+	call.in->flags = write_flags(iocb);
+	mutex_lock(&zi->alloc_lock);
+	res = zuf_call_send(&call);
+	if (!res && (!call.out.value || call.out.value > copied))
+		res = -EIO;
+	if (!res) {
+		res = call.out.value;
+		zuf_attr_apply(inode, &call.out.attr);
+		if (written(inode, &call, iocb->ki_pos, res))
+			res = -EIO;
+	}
+	mutex_unlock(&zi->alloc_lock);
+	zuf_call_end(&call);
+	if (res < (ssize_t)copied)
+		iov_iter_revert(from, res < 0 ? copied : copied - res);
+	return res;
+}
+
+/* Copies to the extents of the call's reply; faults are off. Bytes that were copied. */
+static size_t copy_to_extents(struct zuf_call *call, loff_t off, struct iov_iter *from, size_t len)
+{
+	const struct zuf_extent *exts = zuf_call_extents(call);
+	struct zuf_sb *zsb = call->zsb;
+	struct zuf_extent ext;
+	size_t done = 0;
+	u32 i;
+
+	for (i = 0; i < call->out.n_ext && done < len; i++) {
+		size_t part, room, n;
+		void *to;
+
+		memcpy(&ext, &exts[i], sizeof(ext));
+		barrier_data(&ext);
+		if ((ext.flags & ZUF_EXT_HOLE) || ext.dev_off >= zsb->dev_size || ext.len > zsb->dev_size - ext.dev_off)
+			break;
+		for (part = 0; part < ext.len && done < len; part += n) {
+			room = min_t(u64, ext.len - part, len - done);
+			n = room;
+			to = zuf_dax_kaddr(zsb, ext.dev_off + part, &room);
+			n = to ? min(n, room) : 0;
+			if (n)
+				n = _copy_from_iter_flushcache(to, n, from);
+			done += n;
+			if (!n)
+				return done;
+		}
+	}
+	return done;
+}
+
+/* Map, copy, commit. Bytes, or a negative errno; -EAGAIN: the source has to be faulted in. */
+static ssize_t write_large(struct kiocb *iocb, struct iov_iter *from, size_t len)
+{
+	struct inode *inode = file_inode(iocb->ki_filp);
+	struct zuf_inode *zi = zuf_i(inode);
+	struct zuf_call call, mapped;
+	size_t copied = 0;
+	ssize_t res;
+	int id;
+
+	res = zuf_call_begin(&call, zuf_sb_of(inode->i_sb), ZUF_OP_MAP_WRITE, zi->node);
+	if (res)
+		return res;
+	call.in->off = iocb->ki_pos;
+	call.in->len = len;
+	call.in->flags = write_flags(iocb);
+	mutex_lock(&zi->alloc_lock);
+	res = zuf_call_send(&call);
+	if (res)
+		goto unlock;
+	len = min_t(u64, len, call.out.value);
+	id = dax_read_lock();
+	pagefault_disable();
+	copied = copy_to_extents(&call, iocb->ki_pos, from, len);
+	pagefault_enable();
+	dax_read_unlock(id);
+	wmb();
+	mapped = call;
+	memset(call.in, 0, sizeof(*call.in));
+	call.in->op = ZUF_OP_COMMIT;
+	call.in->mount = call.zsb->id;
+	call.in->node = zi->node;
+	call.in->len = copied;
+	res = zuf_call_send_once(&call);
+	if (!res && copied) {
+		zuf_attr_apply(inode, &call.out.attr);
+		call.out.n_ext = mapped.out.n_ext;
+		if (written(inode, &call, iocb->ki_pos, copied))
+			res = -EIO;
+	}
+	if (res)
+		iov_iter_revert(from, copied);
+	else
+		res = copied ? (ssize_t)copied : -EAGAIN;
+	/* The server died in between: what it had not committed never was. */
+	if (res == -ENOTCONN)
+		res = -ERESTART;
+unlock:
+	mutex_unlock(&zi->alloc_lock);
+	zuf_call_end(&call);
+	return res;
+}
+
+/* Through the server, in pieces. Bytes, or a negative errno when none were written. */
+static ssize_t write_by_server(struct kiocb *iocb, struct iov_iter *from)
+{
+	struct inode *inode = file_inode(iocb->ki_filp);
+	bool dax = zuf_has_dax(zuf_sb_of(inode->i_sb));
+	ssize_t done = 0, n = 0;
+
+	while (iov_iter_count(from)) {
+		size_t len = min_t(size_t, iov_iter_count(from), WRITE_CHUNK_MAX - (iocb->ki_pos & (WRITE_CHUNK_MAX - 1)));
+
+		if (fault_in_iov_iter_readable(from, min_t(size_t, len, ZUF_IN_LEN)) == min_t(size_t, len, ZUF_IN_LEN)) {
+			n = -EFAULT;
+			break;
+		}
+		if (dax && len > WRITE_SMALL_MAX)
+			n = write_large(iocb, from, len);
+		else
+			n = write_small(iocb, from, min_t(size_t, len, ZUF_IN_LEN));
+		if (n == -EAGAIN || n == -ERESTART) {
+			if (fatal_signal_pending(current))
+				break;
+			cond_resched();
+			continue;
+		}
+		if (n == -ENOSPC && !llist_empty(&zuf_sb_of(inode->i_sb)->forgets)) {
+			zuf_forgets_flush(zuf_sb_of(inode->i_sb));
+			continue;
+		}
+		if (n < 0)
+			break;
+		iocb->ki_pos += n;
+		done += n;
+	}
+	return done ? done : n;
+}
+
+/* Durable when it returns: the fence is ours. */
+static ssize_t write_in_place(struct kiocb *iocb, struct iov_iter *from)
+{
+	ssize_t res;
+
+	res = dax_iomap_rw(iocb, from, &zuf_iomap_ops);
+	wmb();
+	return res;
+}
+
+static bool is_in_place(struct inode *inode, loff_t pos, size_t len)
+{
+	return zuf_has_dax(zuf_sb_of(inode->i_sb)) && pos + len <= i_size_read(inode) &&
+	       zuf_extents_writable(zuf_i(inode), pos, len);
+}
+
+ssize_t zuf_write_iter(struct kiocb *iocb, struct iov_iter *from)
+{
+	struct file *file = iocb->ki_filp;
+	struct inode *inode = file_inode(file);
+	ssize_t res;
+
+	if (iocb->ki_flags & IOCB_NOWAIT) {
+		if (!inode_trylock(inode))
+			return -EAGAIN;
+	} else {
+		inode_lock(inode);
+	}
+	res = generic_write_checks(iocb, from);
+	if (res <= 0)
+		goto unlock;
+	if (is_in_place(inode, iocb->ki_pos, iov_iter_count(from))) {
+		res = file_remove_privs(file);
+		if (!res)
+			res = file_update_time(file);
+		if (!res)
+			res = write_in_place(iocb, from);
+	} else if (iocb->ki_flags & IOCB_NOWAIT) {
+		res = -EAGAIN;
+	} else {
+		res = file_remove_privs(file);
+		if (!res)
+			res = write_by_server(iocb, from);
+	}
+unlock:
+	inode_unlock(inode);
+	if (res > 0)
+		zuf_stats_count(zuf_sb_of(inode->i_sb), ZUF_COUNT_BYTES_WRITTEN, res);
+	return res;
+}
