@@ -326,6 +326,9 @@ void intents_retry(struct fs *fs)
 {
 	uint32_t n = atomic_load_explicit(&fs->intents->n_blocks, memory_order_acquire) * PMFS2_INTENTS_PER_BLOCK;
 
+	/* Kept orphans look as if nobody held them: op_remount sees to all. */
+	if (atomic_load(&fs->mount_flags) & ZUS_MOUNT_KEEP_ORPHANS)
+		return;
 	if (fs_check_writable(fs) || !atomic_exchange_explicit(&fs->orphans_left, 0, memory_order_relaxed))
 		return;
 	for (uint32_t slot = 0; slot < n; slot++) {

@@ -33,7 +33,9 @@ static int op_remount(struct zus_fs *zus, uint32_t flags)
 		if (atomic_load(&fs->damaged))
 			return -EUCLEAN;
 	}
-	if (atomic_load(&fs->mount_flags) & ZUS_MOUNT_KEEP_ORPHANS && !fs->pm->rdonly) {
+	/* As in fs_open: where nothing may be committed, orphans stay. */
+	if (atomic_load(&fs->mount_flags) & ZUS_MOUNT_KEEP_ORPHANS && !fs->pm->rdonly && !atomic_load(&fs->damaged) &&
+	    !media_is_lost(fs)) {
 		err = intents_finish(fs);
 		if (err)
 			return err;

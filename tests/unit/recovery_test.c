@@ -195,14 +195,24 @@ static void records_before_a_lost_page_are_not_replayed(void)
 	pmem_close(same);
 }
 
-/* As a truncation that was cut behind its first record leaves it. */
-static void truncation_leave(struct dead *d, uint64_t inode_off, struct pmfs2_intent_block *block)
+/* The last of the fixed ones: its slots are the first to be taken. */
+static struct pmfs2_intent_block *intents_of(const struct dead *d)
 {
+	uint64_t block = le64_get(d->sb->intent_block) + le32_get(d->sb->n_intent_blocks) - 1;
+
+	return (void *)(d->pm->base + (block << PMFS2_BLOCK_SHIFT));
+}
+
+/* As a truncation that was cut behind its first record leaves it. */
+static void truncation_leave(struct dead *d, uint64_t inode_off)
+{
+	struct pmfs2_intent_block *block = intents_of(d);
+	uint32_t slot = (le32_get(d->sb->n_intent_blocks) - 1) * PMFS2_INTENTS_PER_BLOCK + 1;
 	struct pmfs2_inode *media = (void *)(d->pm->base + inode_off);
 
 	CHECK_EQ(le64_get(block->slots[1].ino_kind), 0);
 	block->slots[1].ino_kind = le64_of(le64_get(media->ino) | (uint64_t)PMFS2_INTENT_TRUNCATE << 56);
-	media->intent = le32_of(2);
+	media->intent = le32_of(slot + 1);
 	media->crc = le32_of(0);
 	media->crc = le32_of(crc32c_of(media, sizeof(*media)));
 }
@@ -219,7 +229,7 @@ static void marked_file_system_stays_as_it_is(void)
 	struct pmfs2_horizon *slot;
 	struct zus_attr attr;
 	char text[4];
-	uint8_t intents[PMFS2_BLOCK_SIZE], *at;
+	uint8_t intents[PMFS2_BLOCK_SIZE];
 	uint64_t node, inode_off;
 	struct inode *ip;
 	struct dead d;
@@ -232,9 +242,8 @@ static void marked_file_system_stays_as_it_is(void)
 	inode_put(fs_of(rig.fs), ip);
 	journal_checkpoint(fs_of(rig.fs));
 	d = kill_it(&rig);
-	at = d.pm->base + (le64_get(d.sb->intent_block) << PMFS2_BLOCK_SHIFT);
-	truncation_leave(&d, inode_off, (void *)at);
-	memcpy(intents, at, sizeof(intents));
+	truncation_leave(&d, inode_off);
+	memcpy(intents, intents_of(&d), sizeof(intents));
 	slot = newest_slot(&d);
 	slot->clean = le64_of(PMFS2_CLEAN_DAMAGED);
 	slot->crc = le32_of(0);
@@ -245,9 +254,36 @@ static void marked_file_system_stays_as_it_is(void)
 	again.pm = d.pm;
 	CHECK_EQ(rig_read(&again, node, 0, text, sizeof(text)), sizeof(text));
 	CHECK(!strcmp(text, "abc"));
-	CHECK(!memcmp(intents, at, sizeof(intents)));
+	CHECK(!memcmp(intents, intents_of(&d), sizeof(intents)));
 	CHECK_EQ(le64_get(newest_slot(&d)->clean), PMFS2_CLEAN_DAMAGED);
+	/* A kernel module that comes back to such a mount. */
+	d = kill_it(&again);
+	CHECK_EQ(pmfs2_mount_pmem(d.pm, &host, ZUS_MOUNT_RDONLY | ZUS_MOUNT_KEEP_ORPHANS, &again.fs), 0);
+	CHECK_EQ(again.fs->ops->remount(again.fs, ZUS_MOUNT_RDONLY), 0);
 	again.fs->ops->unmount(again.fs);
+}
+
+/* Not by the retry of what could not be freed before, either: nobody has said yet who holds them. */
+static void kept_orphans_stay_until_the_remount(void)
+{
+	struct rig rig = rig_new(IMAGE_BYTES, 0);
+	struct zus_new new = { .mode = S_IFREG | 0600 };
+	const struct pmfs2_intent_block *block;
+	struct zus_statfs st;
+	struct zus_attr attr;
+	struct dead d;
+
+	CHECK_EQ(rig.fs->ops->tmpfile(rig.fs, ZUS_NODE_ROOT, &new, &attr), 0);
+	d = kill_it(&rig);
+	block = intents_of(&d);
+	CHECK_EQ(pmfs2_mount_pmem(d.pm, NULL, ZUS_MOUNT_KEEP_ORPHANS, &rig.fs), 0);
+	CHECK(le64_get(block->slots[0].ino_kind));
+	atomic_store(&fs_of(rig.fs)->orphans_left, 1);
+	CHECK_EQ(rig.fs->ops->statfs(rig.fs, &st), 0);
+	CHECK(le64_get(block->slots[0].ino_kind));
+	CHECK_EQ(rig.fs->ops->remount(rig.fs, 0), 0);
+	CHECK(!le64_get(block->slots[0].ino_kind));
+	rig.fs->ops->unmount(rig.fs);
 }
 
 int main(int argc, char **argv)
@@ -260,6 +296,7 @@ int main(int argc, char **argv)
 		TAP_CASE(inode_chunk_count_that_cannot_be_is_refused),
 		TAP_CASE(records_before_a_lost_page_are_not_replayed),
 		TAP_CASE(marked_file_system_stays_as_it_is),
+		TAP_CASE(kept_orphans_stay_until_the_remount),
 	};
 
 	return tap_main(argc, argv, cases, ARRAY_SIZE(cases));
