@@ -64,8 +64,7 @@ void check_detach(struct zus_fs *fs)
 	(void)fs_detach(fs_of(fs));
 }
 
-/* --- fsck --------------------------------------------------------------------------------------------------------------------
- */
+/* --- fsck ---------------------------------------------------------------------------------------------------------------- */
 
 static void keep_problem(void *ctx, const struct fsck_report *report)
 {
@@ -91,8 +90,7 @@ int check_fsck(struct pmem *pm, struct check_text why)
 	return 0;
 }
 
-/* --- use ---------------------------------------------------------------------------------------------------------------------
- */
+/* --- use ----------------------------------------------------------------------------------------------------------------- */
 
 /* Directories met so far; those from done on were not looked at. Files of one directory are deleted as they are listed. */
 struct sweep {

@@ -18,8 +18,7 @@
 #define WRITE_BYTES_MAX (64ull << 20)
 #define ACL_ENTRIES_MAX 2000u
 
-/* --- data --------------------------------------------------------------------------------------------------------------------
- */
+/* --- data ---------------------------------------------------------------------------------------------------------------- */
 
 static uint64_t word_of(uint32_t step, uint64_t index)
 {
@@ -159,8 +158,7 @@ static int op_fill(struct exec *x, const struct workload_op *op, uint32_t step)
 	return err == -ENOSPC ? 0 : err;
 }
 
-/* --- attributes --------------------------------------------------------------------------------------------------------------
- */
+/* --- attributes ---------------------------------------------------------------------------------------------------------- */
 
 static int op_setattr(struct exec *x, uint64_t node, const struct workload_op *op, uint32_t step)
 {
@@ -258,8 +256,7 @@ static int op_setacl(struct exec *x, uint64_t node, const struct workload_op *op
 	return err;
 }
 
-/* --- names -------------------------------------------------------------------------------------------------------------------
- */
+/* --- names --------------------------------------------------------------------------------------------------------------- */
 
 static void new_fill(struct zus_new *new, const struct workload_op *op, char *target)
 {
@@ -388,8 +385,7 @@ static int op_on_name(struct exec *x, const struct workload_op *op, uint32_t ste
 	return err;
 }
 
-/* --- descriptors -------------------------------------------------------------------------------------------------------------
- */
+/* --- descriptors --------------------------------------------------------------------------------------------------------- */
 
 static int op_on_fd(struct exec *x, const struct workload_op *op)
 {

@@ -32,4 +32,8 @@ static inline uint64_t gen_rand_begin(uint64_t i, uint64_t seed)
 	return state;
 }
 
+/* rare.c */
+#define RARE_WORKLOADS 20u
+char *rare_text(uint64_t i, uint64_t seed);
+
 #endif

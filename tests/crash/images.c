@@ -181,8 +181,7 @@ void image_apply(const struct image_set *s, const struct image_pick *pick)
 	}
 }
 
-/* --- which ones are made -----------------------------------------------------------------------------------------------------
- */
+/* --- which ones are made ------------------------------------------------------------------------------------------------- */
 
 enum phase { PHASE_EMPTY, PHASE_CHOICES, PHASE_TEARS, PHASE_END };
 
@@ -317,8 +316,7 @@ int image_iter_next(struct image_iter *it, struct image_pick *out)
 	return 0;
 }
 
-/* --- text --------------------------------------------------------------------------------------------------------------------
- */
+/* --- text ---------------------------------------------------------------------------------------------------------------- */
 
 void image_pick_print(const struct image_pick *pick, char out[PICK_TEXT_MAX])
 {

@@ -66,8 +66,7 @@ static void *shared_alloc(size_t len)
 	return p == MAP_FAILED ? NULL : p;
 }
 
-/* --- processes ---------------------------------------------------------------------------------------------------------------
- */
+/* --- processes ----------------------------------------------------------------------------------------------------------- */
 
 /* Calls work(run, i) for i of 0..n-1, each in a process of its own, some at a time; ended(run, i, status) here when it is over.
  */
@@ -136,8 +135,7 @@ static int farm_run(struct mutation_run *run, const struct farm *farm)
 	return 0;
 }
 
-/* --- the plan ----------------------------------------------------------------------------------------------------------------
- */
+/* --- the plan ------------------------------------------------------------------------------------------------------------ */
 
 static void plan_scenarios(struct mutation_run *run)
 {
@@ -242,8 +240,7 @@ static int order_new(struct mutation_run *run)
 	return 0;
 }
 
-/* --- the mutants -------------------------------------------------------------------------------------------------------------
- */
+/* --- the mutants --------------------------------------------------------------------------------------------------------- */
 
 static void mutant_caught(void *ctx, const struct explore_failure *failure)
 {
@@ -302,8 +299,7 @@ static void mutant_ended(struct mutation_run *run, uint32_t m, int status)
 				       : "exited");
 }
 
-/* --- the table ---------------------------------------------------------------------------------------------------------------
- */
+/* --- the table ----------------------------------------------------------------------------------------------------------- */
 
 static int is_noticed(const struct mutation_run *run, uint32_t m)
 {
@@ -354,10 +350,22 @@ static int table_print(const struct mutation_run *run, double seconds)
 	return n_good == n_sites ? 0 : 1;
 }
 
-/* --- the whole ---------------------------------------------------------------------------------------------------------------
- */
+/* --- the whole ----------------------------------------------------------------------------------------------------------- */
 
-/* Only those whose description has the text. */
+/* One of the texts in only, which commas divide, is in text. */
+static int is_wanted(const char *text, const char *only)
+{
+	for (const char *at = only; at && *at; at += strcspn(at, ","), at += *at == ',') {
+		char part[128];
+
+		snprintf(part, sizeof(part), "%.*s", (int)strcspn(at, ","), at);
+		if (strstr(text, part))
+			return 1;
+	}
+	return !only;
+}
+
+/* Only those that are wanted. */
 static void mutants_select(struct mutation_run *run, const char *only)
 {
 	uint32_t n = 0;
@@ -368,7 +376,7 @@ static void mutants_select(struct mutation_run *run, const char *only)
 
 		snprintf(text, sizeof(text), "%s:%u:%s:%s", site_file(site), site->line, site->call,
 			 mutation_name(run->mutants[m].mutation));
-		if (only && !strstr(text, only))
+		if (!is_wanted(text, only))
 			continue;
 		run->mutants[n++] = run->mutants[m];
 		if (run->opt->list)

@@ -41,7 +41,7 @@ struct mutate_options {
 	uint32_t limit_s; /* for each mutation */
 	uint64_t seed; /* of sampled workloads */
 	int list; /* only list */
-	const char *only; /* part of a mutation's name "FILE:LINE:CALL:MUTATION", or NULL */
+	const char *only; /* parts of mutations' names "FILE:LINE:CALL:MUTATION", with commas between, or NULL: all */
 };
 
 /* File of a site from src/ on. */

@@ -7,22 +7,23 @@
 
 #include "crash/mutate.h"
 
-static const char usage[] = "Usage: crash-mutate [OPTION...]\n"
-			    "Does one thing wrong at a time at each place of the engine that stores, flushes, fences or logs, "
-			    "and lets the crash explorer look\n"
-			    "for it. Prints a table; fails if something went unnoticed.\n"
-			    "\n"
-			    "  -j, --jobs N     processes at a time (default: one for each core)\n"
-			    "  -l, --list       only list the mutations\n"
-			    "  -o, --only TEXT  only mutations whose FILE:LINE:CALL:MUTATION has TEXT in it\n"
-			    "  -s, --seed N     of sampled workloads (default 1)\n"
-			    "  -t, --time S     seconds for each mutation (default 300)\n"
-			    "  -h, --help       this text\n"
-			    "\n"
-			    "Mutations: drop (not done), noflush (a copy whose lines nobody writes back), unlogged (stored in "
-			    "place by the commit, missing in\n"
-			    "its record), early (stored in place before the record).\n"
-			    "Exit status: 0 everything was noticed, 1 something was not, 2 trouble.\n";
+static const char usage[] =
+	"Usage: crash-mutate [OPTION...]\n"
+	"Does one thing wrong at a time at each place of the engine that stores, flushes, fences or logs, "
+	"and lets the crash explorer look\n"
+	"for it. Prints a table; fails if something went unnoticed.\n"
+	"\n"
+	"  -j, --jobs N     processes at a time (default: one for each core)\n"
+	"  -l, --list       only list the mutations\n"
+	"  -o, --only TEXT  only mutations whose FILE:LINE:CALL:MUTATION has TEXT in it, or one of TEXT,TEXT...\n"
+	"  -s, --seed N     of sampled workloads (default 1)\n"
+	"  -t, --time S     seconds for each mutation (default 300)\n"
+	"  -h, --help       this text\n"
+	"\n"
+	"Mutations: drop (not done), noflush (a copy whose lines nobody writes back), unlogged (stored in "
+	"place by the commit, missing in\n"
+	"its record), early (stored in place before the record).\n"
+	"Exit status: 0 everything was noticed, 1 something was not, 2 trouble.\n";
 
 static int number(const char *text, uint64_t min, uint64_t max, uint64_t *out)
 {

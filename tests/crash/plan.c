@@ -18,10 +18,11 @@ struct level_part {
 };
 
 static const struct level_part level_parts[] = {
-	{ "quick", "ace1", 0, 2, 1, 0 },     { "quick", "bugs", 0, 1, 1, 50000 },  { "quick", "concurrent", 56, 2, 1, 0 },
-	{ "quick", "ace2", 100, 2, 1, 0 },   { "quick", "fuzz", 12, 2, 1, 50000 }, { "long", "ace1", 0, 5, 2, 200000 },
-	{ "long", "bugs", 0, 2, 1, 200000 }, { "long", "ace2", 0, 2, 1, 0 },	   { "long", "concurrent", 1500, 2, 1, 0 },
-	{ "long", "ace3", 1500, 2, 1, 0 },   { "long", "fuzz", 600, 2, 1, 20000 },
+	{ "quick", "rare", 0, 1, 1, 20000 },  { "long", "rare", 0, 2, 1, 20000 },      { "quick", "ace1", 0, 2, 1, 0 },
+	{ "quick", "bugs", 0, 1, 1, 50000 },  { "quick", "concurrent", 56, 2, 1, 0 },  { "quick", "ace2", 100, 2, 1, 0 },
+	{ "quick", "fuzz", 12, 2, 1, 50000 }, { "long", "ace1", 0, 5, 2, 200000 },     { "long", "bugs", 0, 2, 1, 200000 },
+	{ "long", "ace2", 0, 2, 1, 0 },	      { "long", "concurrent", 1500, 2, 1, 0 }, { "long", "ace3", 1500, 2, 1, 0 },
+	{ "long", "fuzz", 600, 2, 1, 20000 },
 };
 
 static const struct workload_class *class_find(const char *name)

@@ -132,8 +132,7 @@ void replay_image(struct explorer *ex, const struct flight *f, const struct imag
 	}
 }
 
-/* --- the two ways in ---------------------------------------------------------------------------------------------------------
- */
+/* --- the two ways in ----------------------------------------------------------------------------------------------------- */
 
 static int part_parse(const char *text, size_t len, uint64_t *out_point, char pick[PICK_TEXT_MAX])
 {

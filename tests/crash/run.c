@@ -46,8 +46,7 @@ int run_capture(struct zus_fs *fs, const struct exec *x, const struct state *pre
 	return 0;
 }
 
-/* --- the other file system ---------------------------------------------------------------------------------------------------
- */
+/* --- the other file system ----------------------------------------------------------------------------------------------- */
 
 struct model {
 	struct zus_fs *fs; /* NULL: not compared, or no more */
@@ -142,8 +141,7 @@ static void model_compare(struct model *m, struct run *run, uint32_t step)
 	state_free(got);
 }
 
-/* --- the run -----------------------------------------------------------------------------------------------------------------
- */
+/* --- the run ------------------------------------------------------------------------------------------------------------- */
 
 static int setup_run(struct run *run, struct model *m, char *why, size_t why_size)
 {

@@ -32,8 +32,7 @@
 #define WORD 8u
 #define SPACE_SLACK 64u /* blocks that a step may use before its record: buckets, nodes, a chunk of inodes, an intent block */
 
-/* --- points ------------------------------------------------------------------------------------------------------------------
- */
+/* --- points -------------------------------------------------------------------------------------------------------------- */
 
 void run_point_event(const struct run *run, struct run_point *pt, const struct pmem_event *e)
 {
@@ -81,8 +80,7 @@ void run_point_print(const struct run *run, const struct run_point *pt, char *ou
 	}
 }
 
-/* --- what may lie between ----------------------------------------------------------------------------------------------------
- */
+/* --- what may lie between ------------------------------------------------------------------------------------------------ */
 
 enum partial {
 	PARTIAL_NONE = 0, /* nothing but space */
@@ -303,8 +301,7 @@ static int space_known(const struct question *q, uint32_t k)
 	return 1;
 }
 
-/* --- the answer --------------------------------------------------------------------------------------------------------------
- */
+/* --- the answer ---------------------------------------------------------------------------------------------------------- */
 
 /* In words: what differs from each candidate, at most two of them. */
 static void explain(const struct run *run, const struct run_point *pt, const struct question *q, char *why, size_t why_size)

@@ -2,6 +2,8 @@
 /* Making and mounting the device of a workload, always the same for the same text. */
 #include "crash/run_device.h"
 
+#include <string.h>
+
 #include "crash/clock.h"
 #include "pmfs2/fs.h"
 #include "pmfs2/journal.h"
@@ -14,6 +16,8 @@ int run_mount(const struct workload *w, struct pmem *pm, struct zus_fs **out)
 
 	crash_clock_set(0);
 	crash_thread_set(1);
+	/* A device has had another life: what is not written is not zero. */
+	memset(pm->base, 0xd7, pm->size);
 	err = mkfs_format(pm, &params, NULL);
 	return err ? err : pmfs2_mount_pmem(pm, NULL, 0, out);
 }

@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 
 #include "crash/scenario.h"
+#include "fsck/fsck.h"
 #include "pmfs2/mkfs.h"
 #include "pmfs2/mount.h"
 #include "pmfs2/ops.h"
@@ -24,8 +25,10 @@ static int old_file(struct zus_fs *fs)
 	return err;
 }
 
+/* A device has had another life: what is not written is not zero. */
 static int prepare_nothing(void *ctx, struct pmem *pm)
 {
+	memset(pm->base, 0xd7, pm->size);
 	return 0;
 }
 
@@ -34,7 +37,10 @@ static int prepare_old(void *ctx, struct pmem *pm)
 	const struct zus_new new = { .mode = S_IFREG | 0644 };
 	struct zus_attr attr;
 	struct zus_fs *fs;
-	int err = mkfs_format(pm, &old_params, NULL);
+	int err;
+
+	memset(pm->base, 0xd7, pm->size);
+	err = mkfs_format(pm, &old_params, NULL);
 
 	if (!err)
 		err = pmfs2_mount_pmem(pm, NULL, 0, &fs);
@@ -52,14 +58,30 @@ static int act_mkfs(void *ctx, struct pmem *pm)
 	return mkfs_format(pm, &new_params, NULL);
 }
 
+/* What mkfs leaves behind when it has returned is in order to the last bit. */
+static int check_finished(struct pmem *pm, char *why, size_t why_size)
+{
+	const struct fsck_options opt = { .mode = FSCK_CHECK, .force = 1, .threads = 1 };
+	struct fsck_result res;
+	int err = fsck_run(pm, &opt, &res);
+
+	if (!err && !res.n_found)
+		return 0;
+	snprintf(why, why_size, "mkfs had returned, and fsck finds %u problems (%d)", res.n_found, err);
+	return 1;
+}
+
 /* A file system that mounts is the old one with its file, or the new one, empty and of use. */
 static int check_whole(void *ctx, struct pmem *pm, int finished, char *why, size_t why_size)
 {
 	const struct zus_new new = { .mode = S_IFREG | 0644 };
 	struct zus_attr attr;
 	struct zus_fs *fs;
-	int is_new, err = pmfs2_mount_pmem(pm, NULL, 0, &fs);
+	int is_new, err;
 
+	if (finished && check_finished(pm, why, why_size))
+		return 1;
+	err = pmfs2_mount_pmem(pm, NULL, 0, &fs);
 	if (err) {
 		snprintf(why, why_size, "mount: %s", strerror(-err));
 		return finished || (err != -EINVAL && err != -EUCLEAN);

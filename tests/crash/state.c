@@ -64,8 +64,7 @@ static int capture_fail(struct capture *c, int err, const char *fmt, ...)
 	return err;
 }
 
-/* --- growing arrays ----------------------------------------------------------------------------------------------------------
- */
+/* --- growing arrays ------------------------------------------------------------------------------------------------------ */
 
 static int room(void *array_of, size_t *cap, size_t n, size_t item)
 {
@@ -98,8 +97,7 @@ static int text_add(struct state *s, const char *bytes, size_t len, uint32_t *ou
 	return 0;
 }
 
-/* --- data --------------------------------------------------------------------------------------------------------------------
- */
+/* --- data ---------------------------------------------------------------------------------------------------------------- */
 
 /* Of len bytes; 0 if they are all zeros. */
 static uint64_t bytes_digest(const uint8_t *at, uint64_t len)
@@ -230,8 +228,7 @@ static int data_capture(struct capture *c, struct state_inode *ino)
 	return ino->attr.size && !(c->flags & STATE_FOREIGN) ? seek_check(c, ino) : 0;
 }
 
-/* --- xattrs, targets ---------------------------------------------------------------------------------------------------------
- */
+/* --- xattrs, targets ----------------------------------------------------------------------------------------------------- */
 
 static int xattr_add(struct capture *c, struct state_inode *ino, const char *name)
 {
@@ -306,8 +303,7 @@ static int inode_capture(struct capture *c, struct state_inode *ino)
 	return err;
 }
 
-/* --- names -------------------------------------------------------------------------------------------------------------------
- */
+/* --- names --------------------------------------------------------------------------------------------------------------- */
 
 static size_t table_slot(const struct capture *c, uint64_t ino)
 {
@@ -456,8 +452,7 @@ static int dir_capture(struct capture *c, uint32_t dir)
 	return err;
 }
 
-/* --- the whole ---------------------------------------------------------------------------------------------------------------
- */
+/* --- the whole ----------------------------------------------------------------------------------------------------------- */
 
 static void digests_make(struct state *s)
 {

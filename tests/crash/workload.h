@@ -136,7 +136,7 @@ struct mkfs_params workload_mkfs_params(const struct workload *w);
  * any i: it seeds the workload together with seed. What it yields parses.
  */
 struct workload_class {
-	const char *name; /* "ace1", "ace2", "ace3", "fuzz", "concurrent", "bugs" */
+	const char *name; /* "ace1", "ace2", "ace3", "fuzz", "concurrent", "bugs", "rare" */
 	const char *what; /* in words */
 	uint64_t count; /* 0: as many as wanted */
 	char *(*text)(uint64_t i, uint64_t seed);

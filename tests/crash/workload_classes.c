@@ -22,5 +22,6 @@ const struct workload_class workload_classes[] = {
 	{ "fuzz", "operations by chance", 0, gen_text },
 	{ "concurrent", "two threads", CONCURRENT_COUNT, concurrent_text },
 	{ "bugs", "named workloads, one or more for each class of known bugs", WORKLOAD_BUGS, bugs_text },
+	{ "rare", "ways that the others seldom take", RARE_WORKLOADS, rare_text },
 	{ NULL, NULL, 0, NULL },
 };

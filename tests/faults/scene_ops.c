@@ -420,8 +420,7 @@ static int seek_hole(struct scene *sc)
 	return ops_of(sc)->seek(sc->rig.fs, sc->node[NODE_SPARSE], 0, ZUS_SEEK_HOLE, &off);
 }
 
-/* --- the whole ---------------------------------------------------------------------------------------------------------------
- */
+/* --- the whole ----------------------------------------------------------------------------------------------------------- */
 
 static int whole_fs(struct scene *sc)
 {

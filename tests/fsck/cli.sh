@@ -111,6 +111,16 @@ case_busy()
 	exec 9<&-
 }
 
+# umount(8) returns before the server has closed the image.
+case_leaving()
+{
+	"$DAMAGE" "$IMG" none
+	flock -x "$IMG" sleep 0.7 &
+	sleep 0.2
+	fsck -n "$IMG"; want_rc 0
+	wait
+}
+
 case_backend()
 {
 	tap_need fsck
@@ -148,6 +158,7 @@ tap_case "threads_and_progress_lines" 30 case_threads_and_progress
 tap_case "usage_errors_and_no_file_system" 30 case_usage
 tap_case "asks_on_a_terminal_only" 30 case_terminal
 tap_case "device_in_use_is_refused" 30 case_busy
+tap_case "device_that_is_just_let_go_is_waited_for" 30 case_leaving
 tap_case "works_behind_fsck" 30 case_backend
 tap_case "killed_repair_is_repaired_by_the_next" 60 case_killed
 tap_case "document_has_the_table_of_problems" 30 case_document

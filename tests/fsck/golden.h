@@ -69,8 +69,7 @@ uint64_t golden_take_block(const struct golden *g);
 void golden_bit_set(const struct golden *g, uint64_t block, int used);
 int golden_bit_test(const struct golden *g, uint64_t block);
 
-/* --- recipes -----------------------------------------------------------------------------------------------------------------
- */
+/* --- recipes ------------------------------------------------------------------------------------------------------------- */
 
 typedef void (*golden_fn)(const struct golden *g);
 struct golden_recipe {

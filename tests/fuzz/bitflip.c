@@ -83,8 +83,7 @@ static int is_unused(enum region_kind kind)
 	       kind == REGION_BITMAP_REST;
 }
 
-/* --- the plan ----------------------------------------------------------------------------------------------------------------
- */
+/* --- the plan ------------------------------------------------------------------------------------------------------------ */
 
 static void plan_add(struct plan *plan, uint64_t bit, enum region_kind kind)
 {
@@ -130,8 +129,7 @@ static void plan_free(struct plan *plan)
 	free(plan->kinds);
 }
 
-/* --- the work ----------------------------------------------------------------------------------------------------------------
- */
+/* --- the work ------------------------------------------------------------------------------------------------------------ */
 
 static void example_add(struct shared *sh, const struct example *ex)
 {
@@ -239,8 +237,7 @@ static void image_run(struct shared *sh, enum seed_kind kind, const struct optio
 	flip_bench_free(b);
 }
 
-/* --- what comes out ----------------------------------------------------------------------------------------------------------
- */
+/* --- what comes out ------------------------------------------------------------------------------------------------------ */
 
 static void table_print(const struct shared *sh)
 {

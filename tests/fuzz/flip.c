@@ -37,8 +37,7 @@ static int mount_and_walk(struct flip_bench *b, struct walk *w, int *out_damaged
 	return 0;
 }
 
-/* --- comparing ---------------------------------------------------------------------------------------------------------------
- */
+/* --- comparing ----------------------------------------------------------------------------------------------------------- */
 
 static const struct walk_item *item_of_ino(const struct walk *w, uint64_t ino)
 {
@@ -94,8 +93,7 @@ static enum flip_outcome outcome_of(struct flip_bench *b)
 	return is_same(b) ? FLIP_RIGHT : FLIP_WRONG;
 }
 
-/* --- what a bit means --------------------------------------------------------------------------------------------------------
- */
+/* --- what a bit means ---------------------------------------------------------------------------------------------------- */
 
 /* Notes the words that a record stores whole. */
 static void record_note(struct flip_bench *b, const struct region *r)
@@ -160,8 +158,7 @@ static int is_unused(const struct flip_bench *b, const struct region *r, uint64_
 	}
 }
 
-/* --- fsck --------------------------------------------------------------------------------------------------------------------
- */
+/* --- fsck ---------------------------------------------------------------------------------------------------------------- */
 
 static int fsck_do(struct flip_bench *b, enum fsck_mode mode, struct fsck_result *res)
 {

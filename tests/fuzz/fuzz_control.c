@@ -48,8 +48,7 @@ static struct control_bench *bench_get(void)
 	return bench ? bench : (bench = calloc(1, sizeof(*bench)));
 }
 
-/* --- a plug-in that opens everything -----------------------------------------------------------------------------------------
- */
+/* --- a plug-in that opens everything ------------------------------------------------------------------------------------- */
 
 static void plugin_unmount(struct zus_fs *fs)
 {
@@ -96,8 +95,7 @@ static void bench_init(struct control_bench *b)
 	session_set_init(&b->set, &b->mounts, &b->loader, wake_fd);
 }
 
-/* --- packets -----------------------------------------------------------------------------------------------------------------
- */
+/* --- packets ------------------------------------------------------------------------------------------------------------- */
 
 /* Every field of a parsed message by every way of asking for it. */
 static void fields_look(const struct control_msg *msg)
@@ -188,8 +186,7 @@ static void parse_try(struct control_bench *b, struct input *in)
 		fields_look(&b->in);
 }
 
-/* --- options -----------------------------------------------------------------------------------------------------------------
- */
+/* --- options ------------------------------------------------------------------------------------------------------------- */
 
 static void options_look(const struct mount_options *opts)
 {

@@ -67,8 +67,7 @@ static struct rig *rig_get(void)
 	return rig;
 }
 
-/* --- answers -----------------------------------------------------------------------------------------------------------------
- */
+/* --- answers ------------------------------------------------------------------------------------------------------------- */
 
 /* Sums all bytes, so that a sanitizer sees each one. */
 static int gather_look(struct fuse_task *task, struct iovec *iov, int n_iov)
@@ -137,8 +136,7 @@ static void answer_look(struct rig *rig, struct fuse_task *task, uint32_t asked,
 		dirents_look(rig, task, task->req.opcode == FUSE_READDIRPLUS);
 }
 
-/* --- requests ----------------------------------------------------------------------------------------------------------------
- */
+/* --- requests ------------------------------------------------------------------------------------------------------------ */
 
 static uint64_t node_pick(const struct rig *rig, const struct request_head *head)
 {

@@ -140,8 +140,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	return 0;
 }
 
-/* --- seeds -------------------------------------------------------------------------------------------------------------------
- */
+/* --- seeds --------------------------------------------------------------------------------------------------------------- */
 
 /* Each seed image as it is, mounted and checked; then one patch for each kind of region and operation, sealed. */
 size_t target_seed(uint32_t n, uint8_t *out, size_t cap)

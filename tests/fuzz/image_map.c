@@ -33,8 +33,7 @@ static struct region *add_block(struct image_map *map, enum region_kind kind, ui
 	return r;
 }
 
-/* --- the fixed areas ---------------------------------------------------------------------------------------------------------
- */
+/* --- the fixed areas ----------------------------------------------------------------------------------------------------- */
 
 static uint64_t state_add(struct image_map *map, const uint8_t *image)
 {
@@ -101,8 +100,7 @@ static void fixed_add(struct image_map *map, const uint8_t *image)
 		add(map, REGION_BITMAP_REST, (bitmap << PMFS2_BLOCK_SHIFT) + used, PMFS2_BLOCK_SIZE - used);
 }
 
-/* --- trees -------------------------------------------------------------------------------------------------------------------
- */
+/* --- trees --------------------------------------------------------------------------------------------------------------- */
 
 /* What a word of a map leads to. kind: of the words around it. */
 static void word_add(struct image_map *map, uint64_t word, const struct region *from, uint32_t level, uint64_t index)

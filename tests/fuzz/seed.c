@@ -189,8 +189,7 @@ static void tree_put(struct maker *mk)
 	deep_dir_put(mk, node);
 }
 
-/* --- what a crash leaves -----------------------------------------------------------------------------------------------------
- */
+/* --- what a crash leaves ------------------------------------------------------------------------------------------------- */
 
 /* Runs in a thread of its own, and so on a journal ring and an inode chunk of its own. */
 static void *other_thread(void *ctx)
@@ -268,8 +267,7 @@ static void crash_put(struct maker *mk, enum seed_kind kind)
 	}
 }
 
-/* --- the images --------------------------------------------------------------------------------------------------------------
- */
+/* --- the images ---------------------------------------------------------------------------------------------------------- */
 
 static void format(struct pmem *pm)
 {

@@ -44,8 +44,7 @@ static void error_note(struct walk *w, int err)
 		w->n_damage++;
 }
 
-/* --- data --------------------------------------------------------------------------------------------------------------------
- */
+/* --- data ---------------------------------------------------------------------------------------------------------------- */
 
 /* The first words of each block: whose it is, they tell. */
 static void words_look(struct walk_data *out, const uint8_t *p, uint64_t off, uint64_t len)
@@ -132,8 +131,7 @@ static void seeks_do(struct walk *w, uint64_t node, uint64_t *digest)
 	}
 }
 
-/* --- one inode ---------------------------------------------------------------------------------------------------------------
- */
+/* --- one inode ----------------------------------------------------------------------------------------------------------- */
 
 static uint64_t attr_digest(const struct zus_attr *a)
 {
@@ -224,8 +222,7 @@ static void item_look(struct walk *w, struct walk_item *item)
 	w->n_mixed += data.mixed;
 }
 
-/* --- directories -------------------------------------------------------------------------------------------------------------
- */
+/* --- directories --------------------------------------------------------------------------------------------------------- */
 
 struct found_name {
 	char str[ZUS_NAME_MAX];

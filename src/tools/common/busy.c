@@ -3,13 +3,17 @@
 #include "tools/common/busy.h"
 
 #include <dirent.h>
+#include <errno.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/sysmacros.h>
+#include <time.h>
 
 #define LINE_MAX_BYTES 16384u
+#define OPEN_TRIES 40
+#define OPEN_PAUSE_MS 50
 
 /* The table writes blanks and backslashes as \ooo. In place. */
 static void unescape(char *text)
@@ -116,4 +120,16 @@ int busy_where(const char *path, const struct stat *st, char *buf, size_t cap)
 		found = is_mounted(real, st, buf, cap) || (S_ISREG(st->st_mode) && is_under_loop(real, buf, cap));
 	free(real);
 	return found;
+}
+
+int busy_open(const char *path, unsigned int flags, struct pmem **out_pm)
+{
+	const struct timespec pause = { .tv_nsec = OPEN_PAUSE_MS * 1000000L };
+	int err = pmem_open(path, flags, out_pm);
+
+	for (int i = 1; err == -EBUSY && i < OPEN_TRIES; i++) {
+		nanosleep(&pause, NULL);
+		err = pmem_open(path, flags, out_pm);
+	}
+	return err;
 }

@@ -34,7 +34,7 @@ static int device_open(const struct options *opts, struct pmem **out_pm)
 		say_error("%s: in use: %s; unmount it first", opts->path, where);
 		return FSCK_EXIT_FAILED;
 	}
-	err = pmem_open(opts->path, opts->mode == FSCK_CHECK ? PMEM_OPEN_RDONLY : 0, out_pm);
+	err = busy_open(opts->path, opts->mode == FSCK_CHECK ? PMEM_OPEN_RDONLY : 0, out_pm);
 	if (err) {
 		say_error("%s: %s%s", opts->path, say_open_error(err),
 			  err == -EROFS || err == -EACCES ? "; -n checks without writing" : "");

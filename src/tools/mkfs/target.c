@@ -137,7 +137,7 @@ int target_open(const struct options *opts, struct target *out)
 		if (rc)
 			return rc;
 	}
-	err = pmem_open(opts->path, opts->dry_run ? PMEM_OPEN_RDONLY : 0, &tg.pm);
+	err = busy_open(opts->path, opts->dry_run ? PMEM_OPEN_RDONLY : 0, &tg.pm);
 	rc = err ? open_failed(opts->path, err) : check_size(opts, &tg);
 	if (rc)
 		target_close(&tg, 1);

@@ -14,6 +14,7 @@
 #include "base/util.h"
 #include "pmfs2/fs.h"
 #include "pmfs2/media/super.h"
+#include "tools/common/busy.h"
 #include "tools/common/say.h"
 
 #define ITABLE_HEIGHT_MAX 4u
@@ -41,7 +42,7 @@ int image_open(const char *path, unsigned int flags, struct image *out)
 
 	if (flags & IMAGE_WHILE_MOUNTED)
 		pmem_flags |= PMEM_OPEN_NOLOCK;
-	err = pmem_open(path, pmem_flags, &img.pm);
+	err = busy_open(path, pmem_flags, &img.pm);
 	if (err) {
 		say_error("%s: %s%s", path, say_open_error(err),
 			  err == -EBUSY && !(flags & IMAGE_WRITE) ? "; --force-while-mounted looks at it all the same" : "");
