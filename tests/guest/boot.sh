@@ -65,6 +65,10 @@ build_initrd()
 build_initrd
 
 {
+	# What says how long tests run goes along.
+	for name in ${!GUEST_*}; do
+		printf 'export %s=%q\n' "$name" "${!name}"
+	done
 	echo "export BUILD=$(printf %q "${BUILD:-}") ZUF_KO=$(printf %q "${ZUF_KO:-}") GUEST_KERNEL=$kernel GUEST_RELEASE=$release GUEST_MODULES=$dir/root GUEST_PMEM=$pmem"
 	echo "cd $(printf %q "$PWD") && exec $(printf '%q ' /bin/bash "$@")"
 } >"$work/job/job"
