@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-3-Clause
-# All tests of one boot, in the guest, as TAP: in_guest.sh [SUITE...]. Suites: session memfs posix model huge kill
+# All tests of one boot, in the guest, as TAP: in_guest.sh [SUITE...]. Suites: session memfs posix model huge kill liar
 # GUEST_KILLS (default 10) and GUEST_MODEL_OPS (default 20000) say how long the last ones run.
 set -u
 top=$(cd "$(dirname "$0")/../.." && pwd)
@@ -299,6 +299,32 @@ no_server()
 	umount $ZUF_ROOT && rmmod zuf
 }
 
+# Calls of all kinds to a server that answers with noise: nothing may come of it but errors. In this shell, and last.
+liar()
+{
+	local seed=$((RANDOM * 32768 + RANDOM)) server callers=() i
+
+	echo "seed $seed"
+	"$BUILD/tests/guest/badserver" $ZUF_ROOT 40 $seed &
+	server=$!
+	for i in $(seq 100); do
+		[ "$(cat /sys/kernel/zuf/state)" = served ] && break
+		sleep 0.1
+	done
+	mount -i -t badfs $DEV $MNT || return 1
+	for i in 1 2 3; do
+		timeout -s KILL 60 python3 "$top/tests/guest/liar_calls.py" $MNT $((seed + i)) 25 &
+		callers+=($!)
+	done
+	for i in "${callers[@]}"; do
+		wait "$i" || echo "caller ended with $?"
+	done
+	kill -9 $server
+	wait $server
+	umount $MNT || umount -l $MNT || return 1
+	[ "$(cat /sys/kernel/zuf/state)" = "no server" ]
+}
+
 report() # NAME FUNCTION: in this shell
 {
 	TAP_N=$((TAP_N + 1))
@@ -323,9 +349,20 @@ suite_kill()
 	report "without_a_server_EIO_umount_and_rmmod_work" no_server
 }
 
+suite_liar()
+{
+	[ -e /sys/kernel/zuf ] || zuf_load || bail "no module"
+	if kill -0 "$SERVER_PID" 2>/dev/null; then
+		kill $SERVER_PID
+		wait $SERVER_PID
+	fi
+	report "a_server_that_lies_does_no_harm" liar
+	umount $ZUF_ROOT && rmmod zuf
+}
+
 mkdir -p $MNT
 device_prepare
-for suite in ${*:-session memfs posix model huge kill}; do
+for suite in ${*:-session memfs posix model huge kill liar}; do
 	"suite_$suite"
 done
 if [ -e /sys/kernel/zuf ]; then
