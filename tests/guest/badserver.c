@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * A server that lies: takes the control root, registers the type "badfs", opens mounts as it should, and answers everything else with
- * what is half sane and half noise. The kernel must survive it: badserver ROOT SECONDS SEED
+ * A server that lies: takes the control root, registers the type "badfs", opens mounts as it should, and answers everything else
+ * with what is half sane and half noise. The kernel must survive it: badserver ROOT SECONDS SEED
  */
 #include <errno.h>
 #include <fcntl.h>

@@ -77,6 +77,8 @@ session()
 	[ "$(cat $MNT/hello)" = "hello, world" ]
 	rm -f $MNT/hello
 	[ -z "$(ls $MNT/)" ]
+	FIO_RUNTIME=1 FIO_JOBS=1 FIO_BS="4k 64k" FIO_SIZE=16M "$top/bench/fio4pmfs2.sh" $MNT/ >/run/fio4pmfs2.out
+	grep -q '^READ: bw=' /run/fio4pmfs2.out
 	"$BUILD/src/zusd/zusd" --foreground --socket=/run/second.sock >/run/second.log 2>&1 &
 	second=$!
 	sleep 1
