@@ -75,8 +75,8 @@ static bool lookup_is_needless(struct inode *dir, const struct dentry *dentry, u
 }
 
 /*
- * A dentry that was not looked up is not hashed. A directory must have one name only, whatever the server says, or the VFS's order of
- * locks would mean nothing. Takes inode over.
+ * A dentry that was not looked up is not hashed. A directory must have one name only, whatever the server says, or the VFS's
+ * order of locks would mean nothing. Takes inode over.
  */
 static int new_dentry(struct dentry *dentry, struct inode *inode)
 {
