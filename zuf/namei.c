@@ -63,15 +63,19 @@ static struct inode *lookup_inode(struct inode *dir, const struct dentry *dentry
 }
 
 /*
- * Who makes a name that must not be there need not look for it first: the server will say so. Not where the caller would get
- * another error than the VFS's EEXIST for a name that is there.
+ * Who makes a name that must not be there need not look for it first: the server will say so. Nor he who renames to a name that
+ * is not known: if it is there after all, zuf_rename() has the VFS try again, which asks for LOOKUP_REVAL. Not where the caller
+ * would get another error than the VFS's EEXIST for a name that is there.
  */
 static bool lookup_is_needless(struct inode *dir, const struct dentry *dentry, unsigned int flags)
 {
-	if ((flags & (LOOKUP_CREATE | LOOKUP_EXCL)) != (LOOKUP_CREATE | LOOKUP_EXCL) || (flags & LOOKUP_RENAME_TARGET))
+	bool creates = (flags & (LOOKUP_CREATE | LOOKUP_EXCL)) == (LOOKUP_CREATE | LOOKUP_EXCL);
+
+	if (flags & LOOKUP_RENAME_TARGET)
+		creates = !(flags & LOOKUP_REVAL);
+	if (!creates || sb_rdonly(dir->i_sb) || dentry->d_name.len > ZUF_NAME_BYTES_MAX || IS_IMMUTABLE(dir))
 		return false;
-	return !sb_rdonly(dir->i_sb) && dentry->d_name.len <= ZUF_NAME_BYTES_MAX && !IS_IMMUTABLE(dir) &&
-	       !inode_permission(zuf_nop_idmap, dir, MAY_WRITE | MAY_EXEC);
+	return !inode_permission(zuf_nop_idmap, dir, MAY_WRITE | MAY_EXEC);
 }
 
 /*
@@ -447,13 +451,16 @@ static int zuf_rename(struct mnt_idmap *idmap, struct inode *old_dir, struct den
 		      struct dentry *new, unsigned int flags)
 {
 	struct rename ren = { .old_dir = old_dir, .old = old, .new_dir = new_dir, .new = new, .flags = flags };
-	bool lost;
+	/* The VFS has not looked whether the new name is there: see lookup_is_needless(). */
+	bool blind = d_unhashed(new) && d_really_is_negative(new) && !(flags & RENAME_EXCHANGE), lost;
 	int err;
 
 	if (flags & ~(RENAME_NOREPLACE | RENAME_EXCHANGE | RENAME_WHITEOUT))
 		return -EINVAL;
 	if (new->d_name.len > ZUF_NAME_BYTES_MAX)
 		return -ENAMETOOLONG;
+	if (blind)
+		ren.flags |= RENAME_NOREPLACE;
 	do {
 		err = rename_send(&ren, &lost);
 		if (lost && rename_was_done(old_dir, old)) {
@@ -461,6 +468,8 @@ static int zuf_rename(struct mnt_idmap *idmap, struct inode *old_dir, struct den
 			return 0;
 		}
 	} while (lost);
+	if (err == -EEXIST && blind && !(flags & RENAME_NOREPLACE))
+		err = -ESTALE;
 	return err;
 }
 
