@@ -273,8 +273,6 @@ int zuf_setattr(struct mnt_idmap *idmap, struct dentry *dentry, struct iattr *at
 	if (sized) {
 		if (!err && attr->ia_size < old)
 			zero_tail(inode, attr->ia_size);
-		if (!err)
-			pagecache_isize_extended(inode, old, attr->ia_size);
 		filemap_invalidate_unlock(inode->i_mapping);
 	}
 	if (!err && (attr->ia_valid & ATTR_MODE))
