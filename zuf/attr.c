@@ -151,14 +151,22 @@ static void zero_tail(struct inode *inode, loff_t size)
 	loff_t end = round_up(size, PAGE_SIZE);
 	size_t len;
 	void *at;
+	int id;
 
 	if (size == end || !zuf_has_dax(zuf_sb_of(inode->i_sb)))
 		return;
 	if (!zuf_extents_find(zuf_i(inode), size, &map) || (map.flags & (ZUF_EXT_HOLE | ZUF_EXT_SHARED)))
 		return;
+	len = end - size;
+	id = dax_read_lock();
 	at = zuf_dax_kaddr(zuf_sb_of(inode->i_sb), map.dev_off, &len);
-	if (at && len >= end - size)
+	if (at && len >= end - size) {
 		memset(at, 0, end - size);
+		/* The plug-in takes zeros that it finds there for durable ones. */
+		dax_flush(zuf_sb_of(inode->i_sb)->dax_dev, at, end - size);
+		wmb();
+	}
+	dax_read_unlock(id);
 }
 
 /* Takes the pages and extents behind size away, before the server frees them. invalidate_lock is held. */
@@ -265,8 +273,6 @@ int zuf_setattr(struct mnt_idmap *idmap, struct dentry *dentry, struct iattr *at
 	if (sized) {
 		if (!err && attr->ia_size < old)
 			zero_tail(inode, attr->ia_size);
-		if (!err)
-			pagecache_isize_extended(inode, old, attr->ia_size);
 		filemap_invalidate_unlock(inode->i_mapping);
 	}
 	if (!err && (attr->ia_valid & ATTR_MODE))

@@ -208,7 +208,8 @@ void zuf_extents_drop(struct zuf_inode *zi, u64 off, u64 end)
 
 static void extents_set(struct zuf_inode *zi, const struct zuf_map *map, const u32 *seq)
 {
-	struct extent *new = kmem_cache_alloc(extent_cache, GFP_NOFS), *spare = kmem_cache_alloc(extent_cache, GFP_NOFS);
+	struct extent *new = kmem_cache_alloc(extent_cache, GFP_NOFS | __GFP_NOFAIL),
+		      *spare = kmem_cache_alloc(extent_cache, GFP_NOFS | __GFP_NOFAIL);
 
 	write_lock(&zi->ext_lock);
 	if (!seq || *seq == zi->map_seq) {
@@ -239,7 +240,7 @@ static bool ext_is_sane(struct zuf_sb *zsb, const struct zuf_extent *ext, u64 of
 	       !((ext->dev_off ^ off) & (PAGE_SIZE - 1));
 }
 
-int zuf_extents_keep(struct zuf_inode *zi, struct zuf_call *call, u64 off, const u32 *seq)
+int zuf_extents_keep(struct zuf_inode *zi, struct zuf_call *call, u64 off, u64 end, const u32 *seq)
 {
 	const struct zuf_extent *exts = zuf_call_extents(call);
 	struct zuf_sb *zsb = call->zsb;
@@ -247,11 +248,12 @@ int zuf_extents_keep(struct zuf_inode *zi, struct zuf_call *call, u64 off, const
 	struct zuf_map map;
 	u32 i;
 
-	for (i = 0; i < call->out.n_ext; i++) {
+	for (i = 0; i < call->out.n_ext && off < end; i++) {
 		memcpy(&ext, &exts[i], sizeof(ext));
 		barrier_data(&ext);
 		if (!ext_is_sane(zsb, &ext, off))
 			return -EIO;
+		ext.len = min(ext.len, end - off);
 		map.off = round_down(off, PAGE_SIZE);
 		map.len = round_up(off + ext.len, PAGE_SIZE) - map.off;
 		map.dev_off = ext.flags & ZUF_EXT_HOLE ? 0 : round_down(ext.dev_off, PAGE_SIZE);

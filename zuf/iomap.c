@@ -34,7 +34,7 @@ static int map_ask(struct inode *inode, enum zuf_op op, u64 off, u64 len)
 			inode->i_blocks = call.out.attr.blocks;
 	}
 	if (!err)
-		err = zuf_extents_keep(zi, &call, off, op == ZUF_OP_FILL ? NULL : &seq);
+		err = zuf_extents_keep(zi, &call, off, U64_MAX, op == ZUF_OP_FILL ? NULL : &seq);
 	if (!err && !call.out.n_ext)
 		err = -ENODATA;
 	zuf_call_end(&call);

@@ -63,24 +63,44 @@ static struct inode *lookup_inode(struct inode *dir, const struct dentry *dentry
 }
 
 /*
- * Who makes a name that must not be there need not look for it first: the server will say so. Not where the caller would get
- * another error than the VFS's EEXIST for a name that is there.
+ * Who makes a name that must not be there need not look for it first: the server will say so. Nor he who renames to a name that
+ * is not known: if it is there after all, zuf_rename() has the VFS try again, which asks for LOOKUP_REVAL. Not where the caller
+ * would get another error than the VFS's EEXIST for a name that is there.
  */
 static bool lookup_is_needless(struct inode *dir, const struct dentry *dentry, unsigned int flags)
 {
-	if ((flags & (LOOKUP_CREATE | LOOKUP_EXCL)) != (LOOKUP_CREATE | LOOKUP_EXCL) || (flags & LOOKUP_RENAME_TARGET))
+	bool creates = (flags & (LOOKUP_CREATE | LOOKUP_EXCL)) == (LOOKUP_CREATE | LOOKUP_EXCL);
+
+	if (flags & LOOKUP_RENAME_TARGET)
+		creates = !(flags & LOOKUP_REVAL);
+	if (!creates || sb_rdonly(dir->i_sb) || dentry->d_name.len > ZUF_NAME_BYTES_MAX || IS_IMMUTABLE(dir))
 		return false;
-	return !sb_rdonly(dir->i_sb) && dentry->d_name.len <= ZUF_NAME_BYTES_MAX && !IS_IMMUTABLE(dir) &&
-	       !inode_permission(zuf_nop_idmap, dir, MAY_WRITE | MAY_EXEC);
+	return !inode_permission(zuf_nop_idmap, dir, MAY_WRITE | MAY_EXEC);
 }
 
-/* A dentry that was not looked up is not hashed. */
-static void new_dentry(struct dentry *dentry, struct inode *inode)
+/*
+ * A dentry that was not looked up is not hashed. A directory must have one name only, whatever the server says, or the VFS's
+ * order of locks would mean nothing. Takes inode over.
+ */
+static int new_dentry(struct dentry *dentry, struct inode *inode)
 {
+	struct dentry *alias;
+
+	if (S_ISDIR(inode->i_mode)) {
+		if (!d_unhashed(dentry))
+			d_drop(dentry);
+		alias = d_splice_alias(inode, dentry);
+		if (!alias)
+			return 0;
+		if (!IS_ERR(alias))
+			dput(alias);
+		return -EIO;
+	}
 	if (d_unhashed(dentry))
 		d_add(dentry, inode);
 	else
 		d_instantiate(dentry, inode);
+	return 0;
 }
 
 static struct dentry *zuf_lookup(struct inode *dir, struct dentry *dentry, unsigned int flags)
@@ -130,6 +150,18 @@ static void dir_apply(struct inode *dir, struct zuf_call *call)
 	zuf_attr_apply(dir, &attr);
 }
 
+/* What the server says that it made is what it was asked for. */
+static struct inode *created_inode(struct zuf_call *call, const struct new_node *new)
+{
+	struct inode *inode = reply_inode(call);
+
+	if (!IS_ERR(inode) && ((inode->i_mode ^ new->mode) & S_IFMT)) {
+		iput(inode);
+		return ERR_PTR(-EIO);
+	}
+	return inode;
+}
+
 static int create_node(struct inode *dir, struct dentry *dentry, const struct new_node *new)
 {
 	struct inode *inode;
@@ -148,17 +180,13 @@ static int create_node(struct inode *dir, struct dentry *dentry, const struct ne
 		if (IS_ERR(inode))
 			return PTR_ERR(inode);
 		dir_changed(dir);
-		new_dentry(dentry, inode);
-		return 0;
+		return new_dentry(dentry, inode);
 	}
-	inode = err ? ERR_PTR(err) : reply_inode(&call);
+	inode = err ? ERR_PTR(err) : created_inode(&call, new);
 	if (!IS_ERR(inode))
 		dir_apply(dir, &call);
 	zuf_call_end(&call);
-	if (IS_ERR(inode))
-		return PTR_ERR(inode);
-	new_dentry(dentry, inode);
-	return 0;
+	return IS_ERR(inode) ? PTR_ERR(inode) : new_dentry(dentry, inode);
 }
 
 #if ZUF_BEFORE(7, 0)
@@ -216,7 +244,7 @@ static int zuf_tmpfile(struct mnt_idmap *idmap, struct inode *dir, struct file *
 		return err;
 	create_fill(&call, &new);
 	err = zuf_call_send(&call);
-	inode = err ? ERR_PTR(err) : reply_inode(&call);
+	inode = err ? ERR_PTR(err) : created_inode(&call, &new);
 	zuf_call_end(&call);
 	if (IS_ERR(inode))
 		return finish_open_simple(file, PTR_ERR(inode));
@@ -249,8 +277,7 @@ static int zuf_link(struct dentry *old, struct inode *dir, struct dentry *dentry
 	if (err)
 		return err;
 	ihold(inode);
-	new_dentry(dentry, inode);
-	return 0;
+	return new_dentry(dentry, inode);
 }
 
 /* --- removing --------------------------------------------------------------------------------- */
@@ -424,13 +451,16 @@ static int zuf_rename(struct mnt_idmap *idmap, struct inode *old_dir, struct den
 		      struct dentry *new, unsigned int flags)
 {
 	struct rename ren = { .old_dir = old_dir, .old = old, .new_dir = new_dir, .new = new, .flags = flags };
-	bool lost;
+	/* The VFS has not looked whether the new name is there: see lookup_is_needless(). */
+	bool blind = d_unhashed(new) && d_really_is_negative(new) && !(flags & RENAME_EXCHANGE), lost;
 	int err;
 
 	if (flags & ~(RENAME_NOREPLACE | RENAME_EXCHANGE | RENAME_WHITEOUT))
 		return -EINVAL;
 	if (new->d_name.len > ZUF_NAME_BYTES_MAX)
 		return -ENAMETOOLONG;
+	if (blind)
+		ren.flags |= RENAME_NOREPLACE;
 	do {
 		err = rename_send(&ren, &lost);
 		if (lost && rename_was_done(old_dir, old)) {
@@ -438,6 +468,8 @@ static int zuf_rename(struct mnt_idmap *idmap, struct inode *old_dir, struct den
 			return 0;
 		}
 	} while (lost);
+	if (err == -EEXIST && blind && !(flags & RENAME_NOREPLACE))
+		err = -ESTALE;
 	return err;
 }
 

@@ -38,14 +38,14 @@ static int written(struct inode *inode, struct zuf_call *call, loff_t pos, size_
 
 	if (zuf_has_dax(call->zsb)) {
 		zuf_extents_drop(zi, round_down(pos, PAGE_SIZE), round_up(pos + len, PAGE_SIZE));
-		err = zuf_extents_keep(zi, call, pos, NULL);
+		err = zuf_extents_keep(zi, call, pos, pos + len, NULL);
 	}
 	if (!mapping_empty(inode->i_mapping))
 		invalidate_inode_pages2_range(inode->i_mapping, pos >> PAGE_SHIFT, (pos + len - 1) >> PAGE_SHIFT);
 	return err;
 }
 
-/* One round trip. Bytes, or a negative errno. */
+/* One round trip, under alloc_lock. Bytes, or a negative errno. */
 static ssize_t write_small(struct kiocb *iocb, struct iov_iter *from, size_t len)
 {
 	struct inode *inode = file_inode(iocb->ki_filp);
@@ -67,7 +67,6 @@ static ssize_t write_small(struct kiocb *iocb, struct iov_iter *from, size_t len
 	call.in->off = iocb->ki_pos;
 	call.in->len = copied;
 	call.in->flags = write_flags(iocb);
-	mutex_lock(&zi->alloc_lock);
 	res = zuf_call_send(&call);
 	if (!res && (!call.out.value || call.out.value > copied))
 		res = -EIO;
@@ -77,7 +76,6 @@ static ssize_t write_small(struct kiocb *iocb, struct iov_iter *from, size_t len
 		if (written(inode, &call, iocb->ki_pos, res))
 			res = -EIO;
 	}
-	mutex_unlock(&zi->alloc_lock);
 	zuf_call_end(&call);
 	if (res < (ssize_t)copied)
 		iov_iter_revert(from, res < 0 ? copied : copied - res);
@@ -116,7 +114,7 @@ static size_t copy_to_extents(struct zuf_call *call, loff_t off, struct iov_iter
 	return done;
 }
 
-/* Map, copy, commit. Bytes, or a negative errno; -EAGAIN: the source has to be faulted in. */
+/* Map, copy, commit, under alloc_lock. Bytes, or a negative errno; -EAGAIN: the source has to be faulted in. */
 static ssize_t write_large(struct kiocb *iocb, struct iov_iter *from, size_t len)
 {
 	struct inode *inode = file_inode(iocb->ki_filp);
@@ -132,10 +130,9 @@ static ssize_t write_large(struct kiocb *iocb, struct iov_iter *from, size_t len
 	call.in->off = iocb->ki_pos;
 	call.in->len = len;
 	call.in->flags = write_flags(iocb);
-	mutex_lock(&zi->alloc_lock);
 	res = zuf_call_send(&call);
 	if (res)
-		goto unlock;
+		goto end;
 	len = min_t(u64, len, call.out.value);
 	id = dax_read_lock();
 	pagefault_disable();
@@ -163,9 +160,23 @@ static ssize_t write_large(struct kiocb *iocb, struct iov_iter *from, size_t len
 	/* The server died in between: what it had not committed never was. */
 	if (res == -ENOTCONN)
 		res = -ERESTART;
-unlock:
-	mutex_unlock(&zi->alloc_lock);
+end:
 	zuf_call_end(&call);
+	return res;
+}
+
+/*
+ * One step. The lock comes before the slot: who has a slot waits for the server alone, or all slots could be held by writers that
+ * wait for page faults that wait for slots.
+ */
+static ssize_t write_step(struct kiocb *iocb, struct iov_iter *from, size_t len, bool large)
+{
+	struct zuf_inode *zi = zuf_i(file_inode(iocb->ki_filp));
+	ssize_t res;
+
+	mutex_lock(&zi->alloc_lock);
+	res = large ? write_large(iocb, from, len) : write_small(iocb, from, min_t(size_t, len, ZUF_IN_LEN));
+	mutex_unlock(&zi->alloc_lock);
 	return res;
 }
 
@@ -183,10 +194,7 @@ static ssize_t write_by_server(struct kiocb *iocb, struct iov_iter *from)
 			n = -EFAULT;
 			break;
 		}
-		if (dax && len > WRITE_SMALL_MAX)
-			n = write_large(iocb, from, len);
-		else
-			n = write_small(iocb, from, min_t(size_t, len, ZUF_IN_LEN));
+		n = write_step(iocb, from, len, dax && len > WRITE_SMALL_MAX);
 		if (n == -EAGAIN || n == -ERESTART) {
 			if (fatal_signal_pending(current))
 				break;

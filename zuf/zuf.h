@@ -290,8 +290,8 @@ bool zuf_extents_find(struct zuf_inode *zi, u64 off, struct zuf_map *out);
 /* True if all of [off, off + len) is known and can be written in place. */
 bool zuf_extents_writable(struct zuf_inode *zi, u64 off, u64 len);
 u32 zuf_extents_seq(struct zuf_inode *zi);
-/* Checks a reply's extents (of the call, from off on) and keeps them, unless the map has changed since seq. */
-int zuf_extents_keep(struct zuf_inode *zi, struct zuf_call *call, u64 off, const u32 *seq);
+/* Checks a reply's extents (of the call, from off on) and keeps those below end, unless the map has changed since seq. */
+int zuf_extents_keep(struct zuf_inode *zi, struct zuf_call *call, u64 off, u64 end, const u32 *seq);
 /* Forgets [off, end). */
 void zuf_extents_drop(struct zuf_inode *zi, u64 off, u64 end);
 

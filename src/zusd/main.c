@@ -52,7 +52,8 @@ static void usage(FILE *f)
 		"  ZUFS_LIBFS_LIST          plug-ins to load, comma separated (default: all in the plug-in directory)\n"
 		"  ZUFS_PLUGIN_DIR          plug-in directory (default: " PLUGIN_DIR ")\n"
 		"  LD_LIBRARY_PATH          where else plug-ins are looked for\n"
-		"  ZUSD_SOCKET              control socket\n",
+		"  ZUSD_SOCKET              control socket\n"
+		"  ZUF_ROOT                 where the kernel module's root is mounted (default: /sys/fs/zuf)\n",
 		IDLE_EXIT_DEFAULT_S);
 }
 

@@ -54,6 +54,15 @@ static void host_log(void *ctx, int level, const char *msg)
 		log_printf(level, "%s: %s", m->fstype, msg);
 }
 
+/* Only zuf keeps extents. */
+static void host_invalidate(void *ctx, uint64_t node, uint64_t off, uint64_t len)
+{
+	struct server_mount *m = ctx;
+
+	if (m->invalidate)
+		m->invalidate(m, node, off, len);
+}
+
 static void messages_log(struct server_mount *m)
 {
 	char copy[MOUNT_MESSAGES_MAX], *rest = copy, *line;
@@ -120,7 +129,7 @@ static int plugin_open(struct server_mount *m, const struct mount_spec *spec)
 	int err;
 
 	__atomic_store_n(&m->keep_messages, 1, __ATOMIC_RELAXED);
-	m->host = (struct zus_host){ .abi = ZUS_PLUGIN_ABI, .ctx = m, .log = host_log };
+	m->host = (struct zus_host){ .abi = ZUS_PLUGIN_ABI, .ctx = m, .log = host_log, .invalidate = host_invalidate };
 	for (int i = 0; (err = m->plugin->mount(&args, &m->fs)) == -EBUSY && i < BUSY_RETRIES; i++) {
 		messages_clear(m);
 		nanosleep(&pause, NULL);
@@ -291,11 +300,11 @@ int mount_start(struct server_mount *m, int fuse_fd, uint64_t devno, char text[M
 	return err;
 }
 
-void mount_serve_zuf(struct server_mount *m, uint64_t devno, const char *zuf_name)
+void mount_serve_zuf(struct server_mount *m, uint64_t devno, mount_invalidate_fn invalidate)
 {
 	pthread_mutex_lock(&m->table->lock);
 	m->devno = devno;
-	m->zuf_name = zuf_name;
+	m->invalidate = invalidate;
 	pthread_mutex_unlock(&m->table->lock);
 	log_notice("%s is mounted: %s, zuf", m->source, m->fstype);
 	mount_set_state(m, MOUNT_ACTIVE);
@@ -317,7 +326,7 @@ void mount_end_zuf(struct server_mount *m)
 
 const char *mount_channel_name(const struct server_mount *m)
 {
-	return m->ft ? fuse_transport_channel_name(m->ft) : m->zuf_name ? m->zuf_name : "";
+	return m->ft ? fuse_transport_channel_name(m->ft) : m->invalidate ? "zuf" : "";
 }
 
 int mount_remount(struct server_mount *m, uint32_t flags, char text[MOUNT_TEXT_MAX])
@@ -361,7 +370,7 @@ static void mount_unmount_all(struct server_mount *m)
 	while (entry && n-- && !fuse_mount_find_devno(m->devno, entry)) {
 		err = fuse_mount_unmount(entry->dir, 0);
 		/* Over zuf, a busy mount waits for the next server. */
-		if (err && m->zuf_name)
+		if (err && m->invalidate)
 			break;
 		if (err) {
 			write_back(entry->dir);
@@ -379,7 +388,7 @@ static void mount_abort(struct server_mount *m)
 	char path[64];
 	int fd;
 
-	if (m->zuf_name)
+	if (m->invalidate)
 		return;
 	snprintf(path, sizeof(path), "/sys/fs/fuse/connections/%u/abort", minor(m->devno));
 	fd = open(path, O_WRONLY | O_CLOEXEC);

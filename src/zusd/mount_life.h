@@ -22,8 +22,8 @@ int mount_open(struct mount_table *table, const struct loader *ld, const struct 
  * failure it is closed, the mount is gone, and text says why. fuse_fd is taken over in both cases.
  */
 int mount_start(struct server_mount *m, int fuse_fd, uint64_t devno, char text[MOUNT_TEXT_MAX]);
-/* Over zuf: from PREPARED to ACTIVE, and from there to its end. zuf_name: for people, stays. */
-void mount_serve_zuf(struct server_mount *m, uint64_t devno, const char *zuf_name);
+/* Over zuf: from PREPARED to ACTIVE, and from there to its end. invalidate: as host->invalidate. */
+void mount_serve_zuf(struct server_mount *m, uint64_t devno, mount_invalidate_fn invalidate);
 void mount_end_zuf(struct server_mount *m);
 /* How the kernel is reached, for people. */
 const char *mount_channel_name(const struct server_mount *m);

@@ -56,6 +56,9 @@ struct mount_ident {
 };
 
 struct mount_table;
+struct server_mount;
+
+typedef void (*mount_invalidate_fn)(struct server_mount *m, uint64_t node, uint64_t off, uint64_t len);
 
 struct server_mount {
 	struct server_mount *next;
@@ -72,7 +75,8 @@ struct server_mount {
 	struct zus_host host;
 	struct zus_fs *fs;
 	struct fuse_transport *ft; /* NULL: not over FUSE */
-	const char *zuf_name; /* of the zuf transport; NULL: not over zuf */
+	mount_invalidate_fn invalidate; /* NULL: not over zuf */
+	void *transport; /* invalidate's own */
 	int fuse_fd; /* our copy, to see whether the connection lives; -1: none */
 	uint64_t devno; /* of the mounted file system; 0: not known */
 	unsigned int pins;

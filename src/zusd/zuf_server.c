@@ -11,6 +11,14 @@
 #include "transport/fuse/fuse_mount.h"
 #include "zusd/mount_life.h"
 
+static void server_invalidate(struct server_mount *m, uint64_t node, uint64_t off, uint64_t len)
+{
+	struct zuf_server *zs = m->transport;
+
+	if (zs->zt)
+		zuf_transport_invalidate(zs->zt, m, node, off, len);
+}
+
 static int server_open(void *ctx, const struct zuf_open_args *args, struct zus_fs **out_fs, void **out_handle)
 {
 	struct zuf_server *zs = ctx;
@@ -38,7 +46,8 @@ static int server_open(void *ctx, const struct zuf_open_args *args, struct zus_f
 		return err;
 	}
 	free(text);
-	mount_serve_zuf(m, args->devno, "zuf");
+	m->transport = zs;
+	mount_serve_zuf(m, args->devno, server_invalidate);
 	*out_fs = m->fs;
 	*out_handle = m;
 	return 0;

@@ -48,6 +48,11 @@ build_initrd()
 	local m
 
 	cp /bin/busybox "$work/initrd/bin/"
+	# Where it is not the static one.
+	ldd /bin/busybox 2>/dev/null | grep -oE '/[^ ]+' | while read -r m; do
+		mkdir -p "$work/initrd$(dirname "$m")"
+		cp -L "$m" "$work/initrd$m"
+	done
 	cp "$here/init" "$work/initrd/init"
 	for m in virtio_pci 9pnet_virtio 9p overlay virtio_console nfit nd_e820 nd_pmem; do
 		modprobe -C /dev/null -d "$dir/root" -S "$release" --show-depends "$m" 2>/dev/null
@@ -65,6 +70,10 @@ build_initrd()
 build_initrd
 
 {
+	# What says how long tests run goes along.
+	for name in ${!GUEST_*}; do
+		printf 'export %s=%q\n' "$name" "${!name}"
+	done
 	echo "export BUILD=$(printf %q "${BUILD:-}") ZUF_KO=$(printf %q "${ZUF_KO:-}") GUEST_KERNEL=$kernel GUEST_RELEASE=$release GUEST_MODULES=$dir/root GUEST_PMEM=$pmem"
 	echo "cd $(printf %q "$PWD") && exec $(printf '%q ' /bin/bash "$@")"
 } >"$work/job/job"

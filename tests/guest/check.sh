@@ -60,6 +60,7 @@ check_kernel() # KERNEL
 	row_cases "$1" "64 MiB mapped: at most 64 faults" "$log" mapping_of
 	row_cases "$1" "warm calls, programs, overlayfs" "$log" "warm_|programs_|upper_"
 	row_cases "$1" "server killed with -9" "$log" "open_file_without|[0-9]+_kills|without_a_server"
+	row_cases "$1" "a server that lies" "$log" a_server_that
 	row "$1: kernel log" "clean" "exit $rc" "$([ $rc -le 1 ] && echo 0 || echo 1)"
 }
 

@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-3-Clause
-# All tests of one boot, in the guest, as TAP: in_guest.sh [SUITE...]. Suites: session memfs posix model huge kill
+# All tests of one boot, in the guest, as TAP: in_guest.sh [SUITE...]. Suites: session memfs posix model huge kill liar
 # GUEST_KILLS (default 10) and GUEST_MODEL_OPS (default 20000) say how long the last ones run.
 set -u
 top=$(cd "$(dirname "$0")/../.." && pwd)
@@ -77,6 +77,8 @@ session()
 	[ "$(cat $MNT/hello)" = "hello, world" ]
 	rm -f $MNT/hello
 	[ -z "$(ls $MNT/)" ]
+	FIO_RUNTIME=1 FIO_JOBS=1 FIO_BS="4k 64k" FIO_SIZE=16M "$top/bench/fio4pmfs2.sh" $MNT/ >/run/fio4pmfs2.out
+	grep -q '^READ: bw=' /run/fio4pmfs2.out
 	"$BUILD/src/zusd/zusd" --foreground --socket=/run/second.sock >/run/second.log 2>&1 &
 	second=$!
 	sleep 1
@@ -299,6 +301,36 @@ no_server()
 	umount $ZUF_ROOT && rmmod zuf
 }
 
+# Calls of all kinds to a server that answers with noise: nothing may come of it but errors. In this shell, and last.
+liar()
+{
+	local seed=${GUEST_LIAR_SEED:-$((RANDOM * 32768 + RANDOM))} server callers=() i rc=0
+
+	echo "seed $seed"
+	"$BUILD/tests/guest/badserver" $ZUF_ROOT 40 $seed &
+	server=$!
+	for i in $(seq 100); do
+		[ "$(cat /sys/kernel/zuf/state)" = served ] && break
+		sleep 0.1
+	done
+	mount -i -t badfs $DEV $MNT || return 1
+	for i in 1 2 3; do
+		timeout -s KILL 60 python3 "$top/tests/guest/liar_calls.py" $MNT $((seed + i)) 25 &
+		callers+=($!)
+	done
+	for i in "${callers[@]}"; do
+		wait "$i" || rc=$?
+	done
+	for i in $(pgrep -f liar_calls.py); do
+		echo "caller $i hangs:"
+		cat "/proc/$i/stack"
+		rc=1
+	done
+	kill -9 $server 2>/dev/null
+	wait $server
+	umount $MNT && umount $ZUF_ROOT && rmmod zuf && return $rc
+}
+
 report() # NAME FUNCTION: in this shell
 {
 	TAP_N=$((TAP_N + 1))
@@ -323,9 +355,19 @@ suite_kill()
 	report "without_a_server_EIO_umount_and_rmmod_work" no_server
 }
 
+suite_liar()
+{
+	[ -e /sys/kernel/zuf ] || zuf_load || bail "no module"
+	if kill -0 "$SERVER_PID" 2>/dev/null; then
+		kill $SERVER_PID
+		wait $SERVER_PID
+	fi
+	report "a_server_that_lies_does_no_harm" liar
+}
+
 mkdir -p $MNT
 device_prepare
-for suite in ${*:-session memfs posix model huge kill}; do
+for suite in ${*:-session memfs posix model huge kill liar}; do
 	"suite_$suite"
 done
 if [ -e /sys/kernel/zuf ]; then

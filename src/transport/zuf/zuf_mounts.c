@@ -208,6 +208,23 @@ void zuf_mounts_free(struct zuf_transport *zt)
 			log_notice("zuf: a file system is left mounted for the next server");
 }
 
+void zuf_transport_invalidate(struct zuf_transport *zt, const void *handle, uint64_t node, uint64_t off, uint64_t len)
+{
+	struct zuf_invalidate_arg arg = { .node = node, .off = off, .len = len };
+
+	if (zuf_slot_is_ours())
+		return;
+	for (uint32_t i = 0; i < ZUF_MOUNTS_MAX; i++) {
+		const struct zuf_mount *zm = __atomic_load_n(&zt->mounts[i], __ATOMIC_ACQUIRE);
+
+		if (!zm || zm->handle != handle)
+			continue;
+		arg.mount = zm->id;
+		if (ioctl(zt->server_fd, ZUF_IOC_INVALIDATE, &arg))
+			log_error("zuf: taking extents back: %s", strerror(errno));
+	}
+}
+
 int zuf_op_remount(struct zuf_task *task)
 {
 	struct zus_fs *fs = task->mount->fs;

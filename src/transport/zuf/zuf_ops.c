@@ -80,8 +80,17 @@ static void slot_serve(struct zuf_slot *slot)
 	rep->err = err > 0 || err <= -512 ? -EIO : err;
 }
 
+/* Set once by each of our threads. */
+static _Thread_local bool in_slot_thread;
+
+bool zuf_slot_is_ours(void)
+{
+	return in_slot_thread;
+}
+
 void zuf_slot_run(struct zuf_slot *slot)
 {
+	in_slot_thread = true;
 	while (!__atomic_load_n(&slot->zt->stopping, __ATOMIC_ACQUIRE)) {
 		if (likely(!ioctl(slot->fd, ZUF_IOC_WAIT))) {
 			slot_serve(slot);

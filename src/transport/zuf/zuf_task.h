@@ -67,6 +67,9 @@ void zuf_slot_run(struct zuf_slot *slot);
 /* The calling thread's place among others on its CPU. */
 void zuf_slot_rank(bool high);
 
+/* True in a thread that serves a slot. */
+bool zuf_slot_is_ours(void);
+
 /* zuf_mounts.c */
 int zuf_op_mount(struct zuf_task *task);
 int zuf_op_umount(struct zuf_task *task);

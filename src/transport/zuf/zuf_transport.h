@@ -55,6 +55,12 @@ int zuf_root_present(const char *root);
 int zuf_transport_start(const struct zuf_transport_args *args, struct zuf_transport **out_zt);
 /* Ends the threads. Mounts that are still there are left as they are: the next server finds them. NULL is fine. */
 void zuf_transport_free(struct zuf_transport *zt);
+/*
+ * The kernel gives up the extents that it keeps of [off, off + len) of node in the file system that open() gave handle for.
+ * Nothing is done in a slot's thread: there the plug-in works for the kernel, which gives up what its own request changes, and
+ * holds the locks.
+ */
+void zuf_transport_invalidate(struct zuf_transport *zt, const void *handle, uint64_t node, uint64_t off, uint64_t len);
 /* "zuf, 8 threads" */
 const char *zuf_transport_name(const struct zuf_transport *zt);
 
