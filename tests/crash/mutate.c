@@ -137,9 +137,18 @@ static int farm_run(struct mutation_run *run, const struct farm *farm)
 
 /* --- the plan ------------------------------------------------------------------------------------------------------------ */
 
+/* Repairs say something of the checker's sites only. */
+static int wants_repairs(const struct mutation_run *run)
+{
+	for (uint32_t m = 0; m < run->n_mutants; m++)
+		if (!strncmp(site_file(&__start_pmem_sites[run->mutants[m].site]), "src/fsck/", strlen("src/fsck/")))
+			return 1;
+	return 0;
+}
+
 static void plan_scenarios(struct mutation_run *run)
 {
-	int more = 1;
+	int more = wants_repairs(run) ? 1 : -1;
 
 	run->plan[run->n_plan++] = (struct planned){ .text = strdup("mkfs on an empty device"), .scenario = scenario_mkfs_empty };
 	run->plan[run->n_plan++] = (struct planned){ .text = strdup("mkfs over another"), .scenario = scenario_mkfs_over };

@@ -76,7 +76,7 @@ int scenario_fsck(uint32_t code, struct scenario *out, const char **out_name)
 	*out = (struct scenario){
 		.mib = GOLDEN_BYTES >> 20,
 		.k = 1,
-		.cap = 300,
+		.cap = 60,
 		.ctx = &codes[code],
 		.prepare = prepare,
 		.act = act,
