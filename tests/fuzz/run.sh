@@ -66,7 +66,7 @@ row()
 # The last number behind WORD in libFuzzer's log.
 last_number()
 {
-	grep -o "$1[0-9]*" "$2" | tail -1 | grep -o '[0-9]*$' || echo 0
+	grep -oE "$1[0-9]+" "$2" | tail -1 | grep -oE '[0-9]+$' || echo 0
 }
 
 fuzz()
