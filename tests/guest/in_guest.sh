@@ -103,7 +103,7 @@ session_fio()
 
 suite_session()
 {
-	tap_case "seed_session_command_by_command" 120 session
+	tap_case "seed_session_command_by_command" 300 session
 	fresh_mount
 	tap_case "fio_write_and_verify" 300 session_fio
 	umount $MNT
@@ -129,7 +129,7 @@ memfs()
 suite_memfs()
 {
 	zuf_start || bail "no module, or no server"
-	tap_case "memfs_mounts_over_zuf" 60 memfs
+	tap_case "memfs_mounts_over_zuf" 300 memfs
 }
 
 # --- the POSIX list: what fails must fail on ext4 in the same kernel too, or it is ours -------------------------------------------------
@@ -253,10 +253,10 @@ overlay_upper()
 suite_huge()
 {
 	fresh_mount
-	tap_case "mapping_of_64_MiB_at_most_64_faults" 120 huge_faults
-	tap_case "warm_stat_open_read_call_nothing" 60 warm_is_silent
-	tap_case "programs_run_from_it" 60 exec_and_link
-	tap_case "upper_layer_of_overlayfs" 60 overlay_upper
+	tap_case "mapping_of_64_MiB_at_most_64_faults" 300 huge_faults
+	tap_case "warm_stat_open_read_call_nothing" 300 warm_is_silent
+	tap_case "programs_run_from_it" 300 exec_and_link
+	tap_case "upper_layer_of_overlayfs" 300 overlay_upper
 	umount $MNT
 }
 
