@@ -16,7 +16,8 @@ struct inode_view {
 	struct pmfs2_inode image;
 	int dirty; /* image is to be stored */
 	uint64_t blocks; /* counted so far */
-	uint32_t intent_kind; /* of its own intent, 0: none */
+	const struct pmfs2_intent *intent; /* its own, NULL: none */
+	uint32_t intent_kind; /* of it, 0: none */
 	uint32_t kept_before; /* fk->round_kept when its check began */
 };
 

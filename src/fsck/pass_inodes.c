@@ -219,11 +219,10 @@ static void fields_check(struct inode_view *iv)
 
 	if (flags & ~ZUS_FL_USER && inode_view_found(iv, FSCK_INODE_FLAGS, "inode %llu: unknown flags %#x", ino, flags))
 		iv->image.flags = le32_of(flags & ZUS_FL_USER);
-	if (slot && !fsck_intent_of(iv->fk, slot - 1, iv->ino, &iv->intent_kind)) {
-		iv->intent_kind = 0;
-		if (inode_view_found(iv, FSCK_INODE_INTENT, "inode %llu: intent %u is not its own", ino, slot - 1))
-			iv->image.intent = le32_of(0);
-	}
+	iv->intent = slot ? fsck_intent_of(iv->fk, slot - 1, iv->ino) : NULL;
+	iv->intent_kind = iv->intent ? (uint32_t)(le64_get(iv->intent->ino_kind) >> 56) : 0;
+	if (slot && !iv->intent && inode_view_found(iv, FSCK_INODE_INTENT, "inode %llu: intent %u is not its own", ino, slot - 1))
+		iv->image.intent = le32_of(0);
 	reserved_check(iv);
 	/* The root's node id is made of number and generation, and is fixed. */
 	if (iv->ino == PMFS2_INO_ROOT && le32_get(iv->image.generation) & 0xffffff &&

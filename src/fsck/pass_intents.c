@@ -11,6 +11,7 @@
 
 #include "base/crc32c.h"
 #include "fsck/fix.h"
+#include "fsck/shift_plan.h"
 #include "pmfs2/map.h"
 
 #define BLOCKS_MAX 65536u
@@ -116,36 +117,19 @@ void pass_intent_chain(struct fsck *fk)
 	}
 }
 
-int fsck_intent_of(const struct fsck *fk, uint32_t slot, uint64_t ino, uint32_t *out_kind)
+const struct pmfs2_intent *fsck_intent_of(const struct fsck *fk, uint32_t slot, uint64_t ino)
 {
-	uint64_t word;
-
-	if (slot >= (uint64_t)fk->n_intent_blocks * PMFS2_INTENTS_PER_BLOCK)
-		return 0;
-	word = le64_get(slot_at(fk, slot)->ino_kind);
-	*out_kind = (uint32_t)(word >> 56);
-	return (word & ~(0xffull << 56)) == ino;
-}
-
-/* What file_shift_resume asks for. */
-static int shift_ok(const struct pmfs2_intent *it, const struct pmfs2_inode *inode)
-{
-	uint64_t cursor = le64_get(it->arg[0]), delta = le64_get(it->arg[1]), edge = le64_get(it->arg[2]);
-	uint64_t size = le64_get(inode->size);
-	int insert = !(delta >> 63);
-	uint64_t n = insert ? delta : 0 - delta;
-
-	if (!n || n > MAP_BLOCKS_MAX || cursor > MAP_BLOCKS_MAX || edge > cursor)
-		return 0;
-	if (insert)
-		return size <= PMFS2_FILE_SIZE_MAX - (n << PMFS2_BLOCK_SHIFT);
-	return (cursor == edge || cursor - edge >= n) && size >= n << PMFS2_BLOCK_SHIFT;
+	if (slot >= (uint64_t)fk->n_intent_blocks * PMFS2_INTENTS_PER_BLOCK ||
+	    (le64_get(slot_at(fk, slot)->ino_kind) & ~(0xffull << 56)) != ino)
+		return NULL;
+	return slot_at(fk, slot);
 }
 
 static int slot_ok(const struct fsck *fk, uint32_t slot, const struct pmfs2_intent *it)
 {
 	uint64_t word = le64_get(it->ino_kind), ino = word & INO_MASK;
 	const struct pmfs2_inode *inode;
+	struct shift_plan plan;
 
 	if (word >> PMFS2_INO_BITS & 0xffff || ino >= fsck_ino_end(fk) || !(fk->ino_state[ino] & INO_TYPE))
 		return 0;
@@ -158,7 +142,7 @@ static int slot_ok(const struct fsck *fk, uint32_t slot, const struct pmfs2_inte
 	case PMFS2_INTENT_TRUNCATE:
 		return S_ISREG(le32_get(inode->mode));
 	case PMFS2_INTENT_SHIFT:
-		return S_ISREG(le32_get(inode->mode)) && shift_ok(it, inode);
+		return S_ISREG(le32_get(inode->mode)) && shift_plan_read(it, inode, &plan);
 	default:
 		return 0;
 	}

@@ -393,9 +393,10 @@ static void sequence_restart(struct fsck *fk)
 int pass_journal(struct fsck *fk)
 {
 	struct found_list list = { 0 };
-	uint64_t bad_off;
-	int err = horizon_read(fk);
+	uint64_t bad_off, horizon;
+	int err = horizon_read(fk), wrap = 1;
 
+	horizon = fk->next_seq;
 	if (!err && !fk->counts_lost) {
 		err = rings_scan(fk, fk->next_seq, &list);
 		/* A damaged record that may not be given up: nothing is stored. */
@@ -422,7 +423,10 @@ int pass_journal(struct fsck *fk)
 			fk->clean = PMFS2_CLEAN_NO;
 	}
 	free(list.items);
-	if (!err && fk->fixing && fk->next_seq >> 62)
+	if (!err && fk->next_seq >> 62 && !(horizon >> 62))
+		wrap = fsck_found(fk, FSCK_HORIZON_RESERVED, "journal: record %llu: the numbers are about to wrap",
+				  (unsigned long long)fk->next_seq - 1);
+	if (!err && fk->fixing && fk->next_seq >> 62 && wrap)
 		sequence_restart(fk);
 	/* A repair says it in the end, when it knows whether the mark goes. */
 	if (!err && fk->clean == PMFS2_CLEAN_DAMAGED && !fk->fixing)

@@ -22,7 +22,7 @@
 	P(JOURNAL_RECORD, 0, "a journal record stores where no record may, or has the number of another one",                    \
 	  "it and later ones are not replayed")                                                                                  \
 	P(JOURNAL_LOST, 0, "a journal record is damaged, and whole ones follow in its ring",                                     \
-	  "one wrong bit is turned back; otherwise it alone is not replayed")                                     \
+	  "one wrong bit is turned back; otherwise it alone is not replayed")                                                    \
 	P(DAMAGE_MARK, 1, "a mount has found damage", "the mark is taken away once everything was checked")                      \
 	/* inode table */                                                                                                        \
 	P(ITABLE_ROOT, 0, "the root of the inode table is damaged", "one wrong bit is turned back, or the table is built anew")  \
@@ -43,6 +43,7 @@
 	P(INODE_SIZE, 0, "an inode has an impossible size", "set to what its contents say")                                      \
 	P(INODE_BLOCKS, 1, "the number of blocks of an inode is wrong", "set")                                                   \
 	P(INODE_INTENT, 1, "an inode names an intent that is not its own", "cleared")                                            \
+	P(INODE_SHIFT, 0, "an unfinished collapse or insert does not fit the blocks of its file", "left as it is")               \
 	P(SYMLINK_TARGET, 0, "a symlink has no whole target", "cleared")                                                         \
 	P(ROOT_MISSING, 0, "there is no root directory", "an empty one is made")                                                 \
 	/* trees of files */                                                                                                     \

@@ -127,7 +127,7 @@ static inline uint64_t fsck_ino_end(const struct fsck *fk)
 {
 	return fk->n_chunks * PMFS2_CHUNK_INODES;
 }
-/* True if slot exists and belongs to ino; *out_kind then. */
-int fsck_intent_of(const struct fsck *fk, uint32_t slot, uint64_t ino, uint32_t *out_kind);
+/* The intent in slot if there is such a slot and it belongs to ino, or NULL. */
+const struct pmfs2_intent *fsck_intent_of(const struct fsck *fk, uint32_t slot, uint64_t ino);
 
 #endif

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * The tree of a file. Proves: each entry is right for its owner, level and place, leads into the data area, to blocks that
- * nothing else uses; large leaves are aligned; what is written behind the end of the file is zero. Counts blocks.
+ * nothing else uses; large leaves are aligned; what is written behind the end of the file is zero, or will be once an unfinished
+ * collapse or insert is done, whose intent fits what is there. Counts blocks.
  *
  * A block with two owners: where both hold data, the one that is met later (lower inode numbers first) gets a copy. Where one of
  * them is metadata, the data gives way: metadata proves by its own words whose it is. Of two that are metadata, the first one
@@ -12,6 +13,7 @@
 
 #include "fsck/bits.h"
 #include "fsck/inode_view.h"
+#include "fsck/shift_plan.h"
 
 struct frame {
 	uint64_t block;
@@ -26,6 +28,9 @@ struct tree {
 	struct fsck *fk;
 	struct inode_scratch *scratch;
 	uint64_t end; /* first file block wholly behind the end of the file */
+	int shifting; /* plan is there */
+	struct shift_plan plan;
+	uint64_t misfit; /* a file block that does not fit it; UINT64_MAX: none */
 	uint32_t level; /* of the word that is being looked at */
 	struct frame stack[PMFS2_HEIGHT_MAX];
 	uint32_t depth;
@@ -159,13 +164,27 @@ static int data_claim(struct tree *t, const struct place *pl, const struct entry
 	return conflict ? data_conflict(t, pl, e, conflict) : 0;
 }
 
+static int holds_data(const struct tree *t, const struct entry *e)
+{
+	return !e->unwritten && e->kind == PMFS2_ENTRY_DATA &&
+	       !pmem_is_zero(disk_block(&t->fk->disk, e->block), PMFS2_BLOCK_SIZE);
+}
+
+/* An entry for n blocks of a file with an unfinished shift. */
+static void shift_check(struct tree *t, uint64_t at, uint64_t n, const struct entry *e)
+{
+	uint64_t final = shift_plan_final(&t->plan, at);
+
+	if (!shift_plan_fits(&t->plan, at, n) || (final != UINT64_MAX && final >= t->plan.end && holds_data(t, e)))
+		t->misfit = at;
+}
+
 /* Written data wholly behind the end of the file. */
 static void behind_check(struct tree *t, const struct place *pl, const struct entry *e)
 {
 	struct entry fixed = *e;
 
-	if (e->unwritten || e->kind != PMFS2_ENTRY_DATA || pl->pos.index < t->end || t->iv->intent_kind ||
-	    pmem_is_zero(disk_block(&t->fk->disk, e->block), PMFS2_BLOCK_SIZE))
+	if (pl->pos.index < t->end || t->iv->intent_kind || !holds_data(t, e))
 		return;
 	fixed.unwritten = 1;
 	if (fsck_found(t->fk, FSCK_MAP_BEHIND, "inode %llu: data at file block %llu, behind its end",
@@ -277,6 +296,9 @@ static void leaf_claim(struct tree *t, const struct frame *f)
 static void leaf_check(struct tree *t, const struct frame *f)
 {
 	leaf_claim(t, f);
+	for (uint32_t i = 0; t->shifting && i < PMFS2_BLOCK_WORDS; i++)
+		if (f->ents[i].kind)
+			shift_check(t, f->base + i, 1, &f->ents[i]);
 	for (uint32_t i = t->end > f->base ? (uint32_t)u64_min(t->end - f->base, PMFS2_BLOCK_WORDS) : 0; i < PMFS2_BLOCK_WORDS;
 	     i++) {
 		struct place pl = place_of(t, f, i);
@@ -308,6 +330,8 @@ static void tree_walk(struct tree *t)
 			node_enter(t, &pl, e, f->level - 1);
 		else if (e->kind && !data_claim(t, &pl, e))
 			t->iv->blocks += PMFS2_HUGE_BLOCKS;
+		if (t->shifting && e->kind == PMFS2_ENTRY_HUGE)
+			shift_check(t, pl.pos.index, PMFS2_HUGE_BLOCKS, e);
 	}
 }
 
@@ -338,16 +362,24 @@ void tree_check(struct inode_view *iv, struct inode_scratch *scratch)
 	struct entry root;
 
 	t.end = (le64_get(iv->image.size) + PMFS2_BLOCK_SIZE - 1) >> PMFS2_BLOCK_SHIFT;
+	t.misfit = UINT64_MAX;
+	t.shifting = iv->intent_kind == PMFS2_INTENT_SHIFT && shift_plan_read(iv->intent, &iv->image, &t.plan);
 	if (!root_read(&t, &root))
 		return;
 	if (!root.height) {
+		if (t.shifting)
+			shift_check(&t, 0, 1, &root);
 		if (!data_claim(&t, &pl, &root)) {
 			iv->blocks++;
 			behind_check(&t, &pl, &root);
 		}
-		return;
+	} else {
+		pl.pos.level = root.height;
+		node_enter(&t, &pl, &root, root.height);
+		tree_walk(&t);
 	}
-	pl.pos.level = root.height;
-	node_enter(&t, &pl, &root, root.height);
-	tree_walk(&t);
+	if (t.misfit != UINT64_MAX &&
+	    inode_view_found(iv, FSCK_INODE_SHIFT, "inode %llu: its unfinished shift does not fit what is at file block %llu",
+			     (unsigned long long)iv->ino, (unsigned long long)t.misfit))
+		iv->image.intent = le32_of(0);
 }

@@ -78,13 +78,11 @@ uint64_t fs_now(void)
 
 uint64_t fs_time_encode(struct zus_time t)
 {
-	int64_t sec = t.sec - PMFS2_TIME_EPOCH_S;
-
 	if (t.sec < PMFS2_TIME_EPOCH_S)
 		return 0;
 	if (t.sec > (int64_t)(UINT64_MAX / 1000000000) - 1 + PMFS2_TIME_EPOCH_S)
 		return UINT64_MAX;
-	return (uint64_t)sec * 1000000000 + t.nsec;
+	return (uint64_t)(t.sec - PMFS2_TIME_EPOCH_S) * 1000000000 + t.nsec;
 }
 
 struct zus_time fs_time_decode(uint64_t media_time)

@@ -44,7 +44,7 @@ struct vfs_create {
 	struct zus_blob symlink;
 };
 
-/* Creates any kind of inode. +1 ref. Durable on return: yes. */
+/* Creates any kind of inode. +1 ref. -EINVAL: a mode of no known type, or with other bits. Durable on return: yes. */
 int vfs_create(struct vfs *vfs, const struct vfs_create *args, struct zus_attr *out_attr);
 /* -EXDEV into a directory that hands down another project id. +1 ref. */
 int vfs_link(struct vfs *vfs, uint64_t node, uint64_t dir, struct zus_name name, struct zus_attr *out_attr);

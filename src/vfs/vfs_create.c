@@ -112,6 +112,28 @@ static int create_call(struct vfs *vfs, const struct vfs_create *args, const str
 	return fs->ops->tmpfile ? fs->ops->tmpfile(fs, args->dir, new, out_attr) : -EOPNOTSUPP;
 }
 
+/* The mode comes from a message: plug-ins and media take what they get. */
+static int mode_check(const struct vfs_create *args)
+{
+	if (args->mode & ~(uint32_t)(S_IFMT | 07777))
+		return -EINVAL;
+	if (!args->name.len && !S_ISREG(args->mode))
+		return -EINVAL;
+	switch (args->mode & S_IFMT) {
+	case S_IFREG:
+	case S_IFDIR:
+	case S_IFCHR:
+	case S_IFBLK:
+	case S_IFIFO:
+	case S_IFSOCK:
+		return 0;
+	case S_IFLNK:
+		return args->symlink.len ? 0 : -EINVAL;
+	default:
+		return -EINVAL;
+	}
+}
+
 int vfs_create(struct vfs *vfs, const struct vfs_create *args, struct zus_attr *out_attr)
 {
 	struct acl_pair pair = { NULL, NULL };
@@ -119,7 +141,9 @@ int vfs_create(struct vfs *vfs, const struct vfs_create *args, struct zus_attr *
 	struct dir_info info;
 	int err, found = 0;
 
-	err = dir_info_get(vfs, args->dir, &info);
+	err = mode_check(args);
+	if (!err)
+		err = dir_info_get(vfs, args->dir, &info);
 	if (err)
 		return err;
 	new.symlink = args->symlink;

@@ -129,6 +129,21 @@ static void map_entry(const struct golden *g)
 	file_node(g)[3] = le64_of(le64_get(file_node(g)[3]) ^ 0x50003);
 }
 
+/* A collapse of two blocks that says it is done with blocks that never moved. */
+static void inode_shift(const struct golden *g)
+{
+	const struct pmfs2_super *sb = golden_super(g, 0);
+	struct pmfs2_intent_block *blk = golden_block(g, le64_get(sb->intent_block));
+	struct pmfs2_inode *in = golden_inode(g, g->file);
+
+	blk->slots[100] = (struct pmfs2_intent){
+		.ino_kind = le64_of(g->file | (uint64_t)PMFS2_INTENT_SHIFT << 56),
+		.arg = { le64_of(30), le64_of(0 - 2ull), le64_of(4) },
+	};
+	in->intent = le32_of(101);
+	golden_inode_seal(in);
+}
+
 static void map_node(const struct golden *g)
 {
 	memset(file_node(g), 0x66, PMFS2_BLOCK_SIZE);
@@ -215,17 +230,31 @@ static void xattr_acl(const struct golden *g)
 }
 
 const struct golden_recipe golden_recipes_inode[] = {
-	{ FSCK_INODE_BIT, inode_bit },	       { FSCK_INODE_CHECKSUM, inode_checksum },
-	{ FSCK_INODE_MODE, inode_mode },       { FSCK_INODE_UNMARKED, inode_unmarked },
-	{ FSCK_INODE_MARKED, inode_marked },   { FSCK_INODE_FREE, inode_free },
-	{ FSCK_INODE_FLAGS, inode_flags },     { FSCK_INODE_RESERVED, inode_reserved },
-	{ FSCK_INODE_SIZE, inode_size },       { FSCK_INODE_BLOCKS, inode_blocks },
-	{ FSCK_INODE_INTENT, inode_intent },   { FSCK_SYMLINK_TARGET, symlink_target },
-	{ FSCK_ROOT_MISSING, root_missing },   { FSCK_MAP_ROOT, map_root },
-	{ FSCK_MAP_ENTRY, map_entry },	       { FSCK_MAP_NODE, map_node },
-	{ FSCK_MAP_BEHIND, map_behind },       { FSCK_BLOCK_SHARED, block_shared },
-	{ FSCK_BLOCK_OVERLAP, block_overlap }, { FSCK_XATTR_POINTER, xattr_pointer },
-	{ FSCK_XATTR_BLOCK, xattr_block },     { FSCK_XATTR_TWICE, xattr_twice },
-	{ FSCK_XATTR_RECORD, xattr_record },   { FSCK_XATTR_DUPLICATE, xattr_duplicate },
-	{ FSCK_XATTR_ACL, xattr_acl },	       { FSCK_N_CODES, NULL },
+	{ FSCK_INODE_BIT, inode_bit },
+	{ FSCK_INODE_CHECKSUM, inode_checksum },
+	{ FSCK_INODE_MODE, inode_mode },
+	{ FSCK_INODE_UNMARKED, inode_unmarked },
+	{ FSCK_INODE_MARKED, inode_marked },
+	{ FSCK_INODE_FREE, inode_free },
+	{ FSCK_INODE_FLAGS, inode_flags },
+	{ FSCK_INODE_RESERVED, inode_reserved },
+	{ FSCK_INODE_SIZE, inode_size },
+	{ FSCK_INODE_BLOCKS, inode_blocks },
+	{ FSCK_INODE_INTENT, inode_intent },
+	{ FSCK_INODE_SHIFT, inode_shift },
+	{ FSCK_SYMLINK_TARGET, symlink_target },
+	{ FSCK_ROOT_MISSING, root_missing },
+	{ FSCK_MAP_ROOT, map_root },
+	{ FSCK_MAP_ENTRY, map_entry },
+	{ FSCK_MAP_NODE, map_node },
+	{ FSCK_MAP_BEHIND, map_behind },
+	{ FSCK_BLOCK_SHARED, block_shared },
+	{ FSCK_BLOCK_OVERLAP, block_overlap },
+	{ FSCK_XATTR_POINTER, xattr_pointer },
+	{ FSCK_XATTR_BLOCK, xattr_block },
+	{ FSCK_XATTR_TWICE, xattr_twice },
+	{ FSCK_XATTR_RECORD, xattr_record },
+	{ FSCK_XATTR_DUPLICATE, xattr_duplicate },
+	{ FSCK_XATTR_ACL, xattr_acl },
+	{ FSCK_N_CODES, NULL },
 };

@@ -239,9 +239,15 @@ static void request_send(struct rig *rig, struct request *req)
 	free(msg.buf);
 }
 
+static void report_say(void *ctx, const struct fsck_report *report)
+{
+	(void)ctx;
+	log_info("fsck: %s", report->text);
+}
+
 static void fsck_look(struct device *dev)
 {
-	struct fsck_options opt = { .mode = FSCK_CHECK, .force = 1, .threads = 1 };
+	struct fsck_options opt = { .mode = FSCK_CHECK, .force = 1, .threads = 1, .report = report_say };
 	struct fsck_result res = { 0 };
 	struct pmem *pm = device_open(dev);
 

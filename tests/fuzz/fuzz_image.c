@@ -7,6 +7,7 @@
  *  3. Where the check finds nothing, the same holds without a repair.
  */
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -123,6 +124,16 @@ static void run_fsck(struct bench *bench, struct device *dev, int preen, struct 
 	must_be_sound(bench, dev, in);
 }
 
+/* To look at with `pmfs2 dump` and fsck.pmfs2: the image of an input before anything is done with it. */
+static void image_keep(const struct device *dev)
+{
+	const char *path = getenv("FUZZ_IMAGE");
+	FILE *f = path ? fopen(path, "wb") : NULL;
+
+	if (f && (fwrite(dev->base, 1, SEED_BYTES, f) != SEED_BYTES || fclose(f)))
+		perror(path);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct input in = { data, size };
@@ -133,6 +144,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	device_reset(dev);
 	while (n_patches-- && in.left)
 		patch_apply(dev->base, &dev->map, &in);
+	image_keep(dev);
 	if (head & HEAD_FSCK)
 		run_fsck(bench, dev, (head & HEAD_PREEN) != 0, &in);
 	else

@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * Runs inputs through a fuzzer without libFuzzer: its seeds and the regressions of the repository, in any build. TAP, a case a
- *file.
+ * file.
  *
  *	fuzz_NAME_replay [--seeds] [FILE|DIR...]	.hex files are text: hex digits, blanks, lines that begin with '#'
  *	fuzz_NAME_replay --mutate N			N inputs that the fuzzer's own mutator makes of the seeds; TAP_SEED
- *replays fuzz_NAME_replay --write DIR			writes the seeds, a file each, for libFuzzer to begin with
+ *replays. An input that aborts is printed as a .hex file's text fuzz_NAME_replay --write DIR			writes the seeds,
+ *a file each, for libFuzzer to begin with
  */
 #include <ctype.h>
 #include <dirent.h>
+#include <signal.h>
 #include <sys/stat.h>
 
 #include "base/util.h"
@@ -155,6 +157,29 @@ static void seeds_run(void)
 }
 
 static uint32_t mutate_n;
+static const uint8_t *current;
+static size_t current_len;
+
+/* A mutation that fails is lost otherwise: the seed finds it again only with the same seeds, mutator and build. */
+static void current_print(int sig)
+{
+	static const char digits[] = "0123456789abcdef";
+	char line[80] = "#   ";
+
+	for (size_t i = 0; i < current_len; i += 32) {
+		size_t n = 4;
+
+		for (size_t j = i; j < current_len && j < i + 32; j++) {
+			line[n++] = digits[current[j] >> 4];
+			line[n++] = digits[current[j] & 15];
+		}
+		line[n++] = '\n';
+		if (write(1, line, n) < 0)
+			break;
+	}
+	signal(sig, SIG_DFL);
+	raise(sig);
+}
 
 static void mutations_run(void)
 {
@@ -164,6 +189,7 @@ static void mutations_run(void)
 
 	while (target_seed(n_seeds, bytes, sizeof(bytes)))
 		n_seeds++;
+	signal(SIGABRT, current_print);
 	for (uint32_t i = 0; i < mutate_n; i++) {
 		size_t len = target_seed((uint32_t)(tap_rand(&rng) % n_seeds), bytes, sizeof(bytes));
 		uint8_t *exact;
@@ -172,6 +198,8 @@ static void mutations_run(void)
 			len = LLVMFuzzerCustomMutator(bytes, len, 4096, (unsigned int)tap_rand(&rng));
 		exact = malloc(len);
 		memcpy(exact, bytes, len);
+		current = exact;
+		current_len = len;
 		LLVMFuzzerTestOneInput(exact, len);
 		free(exact);
 	}

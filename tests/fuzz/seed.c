@@ -254,7 +254,7 @@ static void orphans_put(struct maker *mk)
 
 static void crash_put(struct maker *mk, enum seed_kind kind)
 {
-	static const uint64_t no_arg[3] = { 0 }, collapse[3] = { 2, -1ull, 2 }, insert[3] = { 6, 2, 3 };
+	static const uint64_t no_arg[3] = { 0 }, collapse[3] = { 2, -1ull, 2 }, insert[3] = { 701, 2, 3 };
 
 	if (kind == SEED_DIRTY) {
 		orphans_put(mk);
