@@ -14,6 +14,7 @@
 #include "pmfs2/dir.h"
 #include "pmfs2/intent.h"
 #include "pmfs2/media/super.h"
+#include "still.h"
 
 #define KIB 1024u
 #define WORDS_AT_ONCE 8192u
@@ -288,6 +289,7 @@ uint8_t *seed_make(enum seed_kind kind)
 	uint8_t *base = mmap(NULL, SEED_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	struct maker mk = { 0 };
 
+	still_begin();
 	CHECK(base != MAP_FAILED);
 	CHECK_EQ(pmem_open_external(base, SEED_BYTES, &mk.rig.pm), 0);
 	format(mk.rig.pm);
