@@ -136,6 +136,9 @@ static int image_verify(struct fs *fs, const struct pmfs2_inode *media, uint64_t
 		return -ESTALE;
 	if (le32_get(media->magic) != PMFS2_MAGIC_INODE || le64_get(media->ino) != ino || !image_crc_ok(media))
 		return fs_corrupt(fs, "inode %llu: damaged", (unsigned long long)ino);
+	if (S_ISREG((uint32_t)mode_word) && le64_get(media->size) > PMFS2_FILE_SIZE_MAX)
+		return fs_corrupt(fs, "inode %llu: a size of %llu bytes", (unsigned long long)ino,
+				  (unsigned long long)le64_get(media->size));
 	return 0;
 }
 

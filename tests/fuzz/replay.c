@@ -5,8 +5,8 @@
  *
  *	fuzz_NAME_replay [--seeds] [FILE|DIR...]	.hex files are text: hex digits, blanks, lines that begin with '#'
  *	fuzz_NAME_replay --mutate N			N inputs that the fuzzer's own mutator makes of the seeds; TAP_SEED
- *replays. An input that aborts is printed as a .hex file's text fuzz_NAME_replay --write DIR			writes the seeds,
- *a file each, for libFuzzer to begin with
+ *replays. An input that aborts or hangs is printed as a .hex file's text fuzz_NAME_replay --write DIR			writes the
+ *seeds, a file each, for libFuzzer to begin with
  */
 #include <ctype.h>
 #include <dirent.h>
@@ -190,6 +190,8 @@ static void mutations_run(void)
 	while (target_seed(n_seeds, bytes, sizeof(bytes)))
 		n_seeds++;
 	signal(SIGABRT, current_print);
+	signal(SIGSEGV, current_print);
+	signal(SIGALRM, current_print);
 	for (uint32_t i = 0; i < mutate_n; i++) {
 		size_t len = target_seed((uint32_t)(tap_rand(&rng) % n_seeds), bytes, sizeof(bytes));
 		uint8_t *exact;
@@ -200,6 +202,7 @@ static void mutations_run(void)
 		memcpy(exact, bytes, len);
 		current = exact;
 		current_len = len;
+		alarm(INPUT_ALARM_S);
 		LLVMFuzzerTestOneInput(exact, len);
 		free(exact);
 	}
