@@ -78,6 +78,8 @@ fuzz()
 	"$DIR/tests/fuzz/fuzz_${name}_replay" --write "$DIR/seeds/$name" || return
 	# Processes that end with a finding are replaced, so that one finding does not hide others; a short run is one process.
 	[ "$TIME" -lt 60 ] || fork=(-fork="$JOBS" -ignore_crashes=1 -ignore_timeouts=1 -ignore_ooms=1)
+	# A test says the same of the same code each time.
+	[ -z "$TAP" ] || fork+=(-seed=1)
 	nice -n 5 "$DIR/tests/fuzz/fuzz_$name" "${fork[@]}" -timeout=10 -rss_limit_mb=2048 \
 		-max_len=4096 -max_total_time="$TIME" -artifact_prefix="$findings/" "$corpus" "$DIR/seeds/$name" \
 		>"$log" 2>&1 </dev/null
