@@ -394,8 +394,10 @@ int pass_journal(struct fsck *fk)
 {
 	struct found_list list = { 0 };
 	uint64_t bad_off, horizon;
-	int err = horizon_read(fk), wrap = 1;
+	int err, wrap = 1;
 
+	fk->seq_seen = 0;
+	err = horizon_read(fk);
 	horizon = fk->next_seq;
 	if (!err && !fk->counts_lost) {
 		err = rings_scan(fk, fk->next_seq, &list);
