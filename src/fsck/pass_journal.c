@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * Pass "journal". Proves: a horizon is valid, every record at or above it stores only where records may, and no two have one
- * number; no record is damaged that was whole once. Afterwards everything is seen as a mount would see it: in check mode the
- * records are applied to private copies of blocks, in the other modes they are replayed on media, and the rings are empty.
+ * number; no record is damaged or missing that was whole once. Afterwards everything is seen as a mount would see it: in check
+ * mode the records are applied to private copies of blocks, in the other modes they are replayed on media, and the rings are
+ * empty.
  *
  * Order of a replay: as recovery at mount: in place, fence, horizon, fence. If cut: the same again.
  */
@@ -284,6 +285,7 @@ static int horizon_read(struct fsck *fk)
 	fk->free_blocks = le64_get(h->free_blocks);
 	fk->used_inodes = le64_get(h->used_inodes);
 	fk->clean = le64_get(h->clean);
+	fk->slot_lost = !horizon_ok(&slots[!chosen]) && !pmem_is_zero(&slots[!chosen], sizeof(slots[0]));
 	horizon_fields_check(fk, h, chosen);
 	return 0;
 }
@@ -345,12 +347,44 @@ static int record_apply(struct fsck *fk, const struct record *rec)
 	return err;
 }
 
+/*
+ * As recovery: where the slot that is lost was torn by a crash, all records from the horizon on are there, but for one of each
+ * ring that was under way. Otherwise that slot was the newer one; what it let be overwritten had been applied, as had all with
+ * lower numbers: only what follows the gap is. 0, 1: stop.
+ */
+static int list_check_whole(struct fsck *fk, struct found_list *list)
+{
+	uint64_t missing = 0;
+	size_t first = list->n;
+
+	if (!fk->slot_lost)
+		return 0;
+	for (; first; first--) {
+		uint64_t before = first > 1 ? list->items[first - 2].seq + 1 : fk->next_seq, seq = list->items[first - 1].seq;
+
+		missing += seq > before ? seq - before : 0;
+		if (missing > le32_get(fk->disk.sb.n_rings))
+			break;
+	}
+	if (!first)
+		return 0;
+	if (!fsck_found(fk, FSCK_HORIZON_LOST, "state block: a horizon slot is damaged, records before number %llu are missing",
+			(unsigned long long)list->items[first - 1].seq) &&
+	    fk->fixing)
+		return 1;
+	list->n -= first - 1;
+	memmove(list->items, list->items + first - 1, list->n * sizeof(*list->items));
+	return 0;
+}
+
 /* Checks all, then applies all that may be. 0, 1: stop, -errno. */
 static int list_replay(struct fsck *fk, struct found_list *list)
 {
 	struct record rec;
-	int err = 0;
+	int err = list_check_whole(fk, list);
 
+	if (err)
+		return err;
 	for (size_t i = 0; i < list->n; i++) {
 		uint64_t seq = list->items[i].seq;
 

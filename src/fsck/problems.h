@@ -19,6 +19,8 @@
 	P(HORIZON_BIT, 1, "the newest horizon slot has one wrong bit", "turned back")                                            \
 	P(HORIZON_NONE, 0, "no valid horizon slot", "the journal is given up, a new horizon is written")                         \
 	P(HORIZON_RESERVED, 1, "fields of the horizon hold what they may not", "written anew")                                   \
+	P(HORIZON_LOST, 0, "a horizon slot is damaged, and records are missing that the other one needs",                        \
+	  "those behind the gap are replayed")                                                                                   \
 	P(JOURNAL_RECORD, 0, "a journal record stores where no record may, or has the number of another one",                    \
 	  "it and later ones are not replayed")                                                                                  \
 	P(JOURNAL_LOST, 0, "a journal record is damaged, and whole ones follow in its ring",                                     \

@@ -60,6 +60,7 @@ struct fsck {
 	uint64_t next_seq;
 	uint64_t seq_seen; /* highest number of a record that stands behind a damaged one; 0: none */
 	uint64_t written; /* horizon slots so far */
+	int slot_lost; /* the slot that does not count holds something that is not valid */
 	uint64_t free_blocks;
 	uint64_t used_inodes;
 	uint64_t clean; /* PMFS2_CLEAN_* as found */

@@ -70,28 +70,43 @@ static void journal_record(const struct golden *g)
 	rec->crc = le32_of(~crc32c(le32_get(sb->journal_seed), rec, 64));
 }
 
-/* Two records in one ring, the first of them damaged. Each would store a word of a free block. */
-static void journal_lost(const struct golden *g)
+/* Record n of the first ring, n above the horizon by number: it would store a word of a free block. */
+static le64 *record_put(const struct golden *g, uint32_t place, uint64_t n)
 {
 	const struct pmfs2_super *sb = golden_super(g, 0);
+	uint8_t *at = (uint8_t *)golden_block(g, le64_get(sb->journal_block)) + place * 64;
+	struct pmfs2_record *rec = (struct pmfs2_record *)at;
+	le64 *words = (le64 *)(rec + 1);
 
-	for (uint32_t i = 0; i < 2; i++) {
-		uint8_t *at = (uint8_t *)golden_block(g, le64_get(sb->journal_block)) + i * 64;
-		struct pmfs2_record *rec = (struct pmfs2_record *)at;
-		le64 *words = (le64 *)(rec + 1);
+	memset(rec, 0, 64);
+	rec->magic = le32_of(PMFS2_MAGIC_RECORD);
+	rec->seq = le64_of(le64_get(golden_horizon(g)->seq) + n);
+	rec->len = le32_of(64);
+	rec->n_words = le32_of(2);
+	words[0] = le64_of(((g->pm->size >> 12) - 9) * 512 | 1ull << PMFS2_REC_OFF_BITS |
+			   (uint64_t)PMFS2_REC_WORDS << (PMFS2_REC_OFF_BITS + PMFS2_REC_COUNT_BITS));
+	words[1] = le64_of(n);
+	rec->crc = le32_of(~crc32c(le32_get(sb->journal_seed), rec, 64));
+	return words + 1;
+}
 
-		memset(rec, 0, 64);
-		rec->magic = le32_of(PMFS2_MAGIC_RECORD);
-		rec->seq = le64_of(le64_get(golden_horizon(g)->seq) + i);
-		rec->len = le32_of(64);
-		rec->n_words = le32_of(2);
-		words[0] = le64_of(((g->pm->size >> 12) - 9) * 512 | 1ull << PMFS2_REC_OFF_BITS |
-				   (uint64_t)PMFS2_REC_WORDS << (PMFS2_REC_OFF_BITS + PMFS2_REC_COUNT_BITS));
-		words[1] = le64_of(i);
-		rec->crc = le32_of(~crc32c(le32_get(sb->journal_seed), rec, 64));
-		if (!i)
-			words[1] = le64_of(0x777);
-	}
+/* Two records in one ring, the first of them damaged. */
+static void journal_lost(const struct golden *g)
+{
+	le64 *word = record_put(g, 0, 0);
+
+	record_put(g, 1, 1);
+	*word = le64_of(0x777);
+}
+
+/* One of long ago, then a thousand are missing. */
+static void horizon_lost(const struct golden *g)
+{
+	struct pmfs2_horizon *h = golden_horizon(g), *slots = golden_state(g)->horizon;
+
+	record_put(g, 0, 1);
+	record_put(g, 1, 1000);
+	memset(&slots[h == slots], 0x77, sizeof(*h));
 }
 
 static void damage_mark(const struct golden *g)
@@ -139,13 +154,23 @@ static void media_error(const struct golden *g)
 }
 
 const struct golden_recipe golden_recipes_super[] = {
-	{ FSCK_SUPER_PRIMARY, super_primary },	 { FSCK_SUPER_COPY, super_copy },
-	{ FSCK_SUPER_BOTH, super_both },	 { FSCK_SUPER_RESERVED, super_reserved },
-	{ FSCK_STATE_RESERVED, state_reserved }, { FSCK_HORIZON_BIT, horizon_bit },
-	{ FSCK_HORIZON_NONE, horizon_none },	 { FSCK_HORIZON_RESERVED, horizon_reserved },
-	{ FSCK_JOURNAL_RECORD, journal_record }, { FSCK_JOURNAL_LOST, journal_lost },
-	{ FSCK_DAMAGE_MARK, damage_mark },	 { FSCK_ITABLE_ROOT, itable_root },
-	{ FSCK_ITABLE_ENTRY, itable_entry },	 { FSCK_ITABLE_COUNT, itable_count },
-	{ FSCK_CHUNK_HEADER, chunk_header },	 { FSCK_CHUNK_RESERVED, chunk_reserved },
-	{ FSCK_MEDIA_ERROR, media_error },	 { FSCK_N_CODES, NULL },
+	{ FSCK_SUPER_PRIMARY, super_primary },
+	{ FSCK_SUPER_COPY, super_copy },
+	{ FSCK_SUPER_BOTH, super_both },
+	{ FSCK_SUPER_RESERVED, super_reserved },
+	{ FSCK_STATE_RESERVED, state_reserved },
+	{ FSCK_HORIZON_BIT, horizon_bit },
+	{ FSCK_HORIZON_NONE, horizon_none },
+	{ FSCK_HORIZON_LOST, horizon_lost },
+	{ FSCK_HORIZON_RESERVED, horizon_reserved },
+	{ FSCK_JOURNAL_RECORD, journal_record },
+	{ FSCK_JOURNAL_LOST, journal_lost },
+	{ FSCK_DAMAGE_MARK, damage_mark },
+	{ FSCK_ITABLE_ROOT, itable_root },
+	{ FSCK_ITABLE_ENTRY, itable_entry },
+	{ FSCK_ITABLE_COUNT, itable_count },
+	{ FSCK_CHUNK_HEADER, chunk_header },
+	{ FSCK_CHUNK_RESERVED, chunk_reserved },
+	{ FSCK_MEDIA_ERROR, media_error },
+	{ FSCK_N_CODES, NULL },
 };
