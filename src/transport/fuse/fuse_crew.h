@@ -13,25 +13,22 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/thread.h"
 #include "transport/fuse/fuse_conn.h"
 #include "transport/fuse/fuse_stats.h"
-
-#define FUSE_ANY_CPU (-1)
 
 struct fuse_crew;
 
 struct fuse_worker {
 	struct fuse_crew *crew;
 	struct fuse_conn *conn;
-	int cpu; /* to run on, or FUSE_ANY_CPU */
+	int cpu; /* to run on, or THREAD_ANY_CPU */
 	uint32_t index; /* among the threads of its kind */
 	/* Returns when the connection has ended or shall end. */
 	void (*run)(struct fuse_worker *worker);
 	void *priv; /* run's own */
 	int start_err; /* what fuse_worker_ready() was told */
-	bool started;
-	int running; /* atomic */
-	pthread_t thread;
+	struct thread thread;
 	struct fuse_stats stats;
 };
 

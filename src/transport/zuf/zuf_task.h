@@ -3,9 +3,9 @@
 #ifndef ZUF_TASK_H
 #define ZUF_TASK_H
 
-#include <pthread.h>
 #include <stdbool.h>
 
+#include "base/thread.h"
 #include "transport/zuf/zuf_transport.h"
 #include "uapi/zuf.h"
 #include "vfs/vfs.h"
@@ -40,9 +40,7 @@ struct zuf_slot {
 	int fd;
 	int cpu;
 	uint8_t *buf;
-	pthread_t thread;
-	bool started;
-	int running; /* atomic */
+	struct thread thread;
 	/* the transfer between MAP_WRITE and COMMIT */
 	bool io_open;
 	struct zus_io io;

@@ -3,14 +3,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/vfs.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/log.h"
@@ -18,9 +16,6 @@
 
 #define SLOTS_PER_CPU_DEFAULT 4u
 #define ROOT_MAGIC 0x7a756672
-/* Interrupts a waiting thread; its handler does nothing. */
-#define WAKE_SIGNAL (SIGRTMIN + 4)
-#define WAKE_INTERVAL_NS 5000000
 
 int zuf_root_present(const char *root)
 {
@@ -74,25 +69,6 @@ static int types_register(const struct zuf_transport *zt, const struct zuf_trans
 
 /* --- threads ---------------------------------------------------------------------------------- */
 
-static void wake_handler(int sig)
-{
-	(void)sig;
-}
-
-static void thread_pin(int cpu)
-{
-	cpu_set_t *set = CPU_ALLOC((size_t)cpu + 1);
-	size_t len = CPU_ALLOC_SIZE((size_t)cpu + 1);
-
-	if (!set)
-		return;
-	CPU_ZERO_S(len, set);
-	CPU_SET_S((size_t)cpu, len, set);
-	/* A CPU that is offline, or not ours, is served from elsewhere. */
-	sched_setaffinity(0, len, set);
-	CPU_FREE(set);
-}
-
 /*
  * Above ordinary threads: who hands over a request goes on at once in the thread that serves it, and has its answer when it runs
  * again. Low again for work without a bound. The kernel keeps 5 % of a CPU for others in any case.
@@ -104,15 +80,12 @@ void zuf_slot_rank(bool high)
 	sched_setscheduler(0, (high ? SCHED_FIFO : SCHED_OTHER) | SCHED_RESET_ON_FORK, &param);
 }
 
-static void *slot_main(void *arg)
+static void slot_main(void *arg)
 {
 	struct zuf_slot *slot = arg;
 
-	thread_pin(slot->cpu);
 	zuf_slot_rank(true);
 	zuf_slot_run(slot);
-	__atomic_store_n(&slot->running, 0, __ATOMIC_RELEASE);
-	return NULL;
 }
 
 static int slot_open(struct zuf_slot *slot)
@@ -132,55 +105,27 @@ static int slot_open(struct zuf_slot *slot)
 	return 0;
 }
 
-/* The server's signals are its main thread's; a slot's thread takes only the one that wakes it. */
-static int slot_start(struct zuf_slot *slot)
-{
-	sigset_t all, old;
-	char name[16];
-	int err;
-
-	sigfillset(&all);
-	sigdelset(&all, WAKE_SIGNAL);
-	sigdelset(&all, SIGSEGV);
-	sigdelset(&all, SIGBUS);
-	sigdelset(&all, SIGFPE);
-	sigdelset(&all, SIGILL);
-	pthread_sigmask(SIG_SETMASK, &all, &old);
-	slot->running = 1;
-	err = pthread_create(&slot->thread, NULL, slot_main, slot);
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
-	if (err) {
-		slot->running = 0;
-		return -err;
-	}
-	slot->started = true;
-	snprintf(name, sizeof(name), "zuf-%d", slot->cpu);
-	pthread_setname_np(slot->thread, name);
-	return 0;
-}
-
 static int slots_start(struct zuf_transport *zt, uint32_t per_cpu)
 {
-	struct sigaction sa = { .sa_handler = wake_handler };
 	long n_cpus = sysconf(_SC_NPROCESSORS_CONF);
 	uint32_t n = (n_cpus > 0 ? (uint32_t)n_cpus : 1) * per_cpu;
 	int err = 0;
 
-	sigemptyset(&sa.sa_mask);
-	sigaction(WAKE_SIGNAL, &sa, NULL);
 	zt->slots = calloc(n, sizeof(*zt->slots));
 	if (!zt->slots)
 		return -ENOMEM;
 	for (uint32_t i = 0; i < n && !err; i++) {
 		struct zuf_slot *slot = &zt->slots[i];
+		char name[16];
 
 		slot->zt = zt;
 		slot->fd = -1;
 		slot->cpu = (int)(i / per_cpu);
 		zt->n_slots++;
+		snprintf(name, sizeof(name), "zuf-%d", slot->cpu);
 		err = slot_open(slot);
 		if (!err)
-			err = slot_start(slot);
+			err = thread_start(&slot->thread, name, slot->cpu, slot_main, slot);
 	}
 	snprintf(zt->name, sizeof(zt->name), "zuf, %u threads", zt->n_slots);
 	return err;
@@ -188,14 +133,7 @@ static int slots_start(struct zuf_transport *zt, uint32_t per_cpu)
 
 static void slot_stop(struct zuf_slot *slot)
 {
-	struct timespec interval = { .tv_nsec = WAKE_INTERVAL_NS };
-
-	while (slot->started && __atomic_load_n(&slot->running, __ATOMIC_ACQUIRE)) {
-		pthread_kill(slot->thread, WAKE_SIGNAL);
-		nanosleep(&interval, NULL);
-	}
-	if (slot->started)
-		pthread_join(slot->thread, NULL);
+	thread_stop(&slot->thread);
 	if (slot->buf)
 		munmap(slot->buf, ZUF_BUFFER_LEN);
 	if (slot->fd >= 0)
