@@ -117,42 +117,53 @@ void fix_inode(struct fsck *fk, const struct pmfs2_inode *media, struct pmfs2_in
 	fix_commit(&fix);
 }
 
-static int is_free(const struct fsck *fk, uint64_t block)
+struct alloc_wish {
+	uint64_t n;
+	uint64_t align;
+	int leaked; /* blocks that are marked as used, but that nothing uses, will do */
+};
+
+static int is_free(const struct fsck *fk, uint64_t block, const struct alloc_wish *want)
 {
-	return !claims_is_used(&fk->now, block) && !claims_is_used(&fk->before, block) && !disk_bitmap_test(&fk->disk, block);
+	return !claims_is_used(&fk->now, block) && !claims_is_used(&fk->before, block) &&
+	       (want->leaked || !disk_bitmap_test(&fk->disk, block));
 }
 
-/* The free blocks from block on, at most max. */
-static uint64_t free_run(const struct fsck *fk, uint64_t block, uint64_t max)
+/* The free blocks from block on, at most as many as wanted. */
+static uint64_t free_run(const struct fsck *fk, uint64_t block, const struct alloc_wish *want)
 {
 	uint64_t n = 0;
 
-	while (n < max && is_free(fk, block + n))
+	while (n < want->n && is_free(fk, block + n, want))
 		n++;
 	return n;
 }
 
 /* Looks in [from, to). */
-static uint64_t alloc_in(struct fsck *fk, uint64_t from, uint64_t to, const uint64_t want[2])
+static uint64_t alloc_in(struct fsck *fk, uint64_t from, uint64_t to, const struct alloc_wish *want)
 {
-	for (uint64_t block = round_up_to(from, want[1]); block + want[0] <= to;) {
-		uint64_t n = free_run(fk, block, want[0]);
+	for (uint64_t block = round_up_to(from, want->align); block + want->n <= to;) {
+		uint64_t n = free_run(fk, block, want);
 
-		if (n == want[0])
+		if (n == want->n)
 			return block;
-		block = round_up_to(block + n + 1, want[1]);
+		block = round_up_to(block + n + 1, want->align);
 	}
 	return 0;
 }
 
 uint64_t fix_alloc(struct fsck *fk, uint64_t n, uint64_t align)
 {
-	const uint64_t want[2] = { n, align };
+	struct alloc_wish want = { .n = n, .align = align };
 	uint64_t start = u64_max(fk->alloc_next, fk->disk.data_block), end = fk->disk.n_blocks - 1;
-	uint64_t block = alloc_in(fk, start, end, want);
+	uint64_t block = alloc_in(fk, start, end, &want);
 
 	if (!block)
-		block = alloc_in(fk, fk->disk.data_block, end, want);
+		block = alloc_in(fk, fk->disk.data_block, end, &want);
+	/* A bitmap that is damaged may leave nothing. Where all is repaired, what nothing uses now nothing will use. */
+	want.leaked = fk->opt->mode == FSCK_YES;
+	if (!block && want.leaked)
+		block = alloc_in(fk, fk->disk.data_block, end, &want);
 	if (!block)
 		return 0;
 	for (uint64_t i = 0; i < n; i++) {

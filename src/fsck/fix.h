@@ -36,7 +36,8 @@ void fix_inode(struct fsck *fk, const struct pmfs2_inode *media, struct pmfs2_in
 
 /*
  * n free blocks at a multiple of align (a power of two): free in the bitmaps, and claimed by nothing, in this round or the scan
- * before. They are claimed and marked as used then; if cut before anything leads to them, they are leaked. 0: none.
+ * before; where there are none and everything is being repaired, also blocks that the bitmaps have as used. They are claimed and
+ * marked as used then; if cut before anything leads to them, they are leaked. 0: none.
  */
 uint64_t fix_alloc(struct fsck *fk, uint64_t n, uint64_t align);
 
