@@ -66,6 +66,8 @@ static int round_run(struct fsck *fk)
 		pass_bitmaps(fk);
 	if (!fk->err)
 		pass_links(fk);
+	if (!fk->err)
+		pass_media(fk);
 	fk->res->n_files = fk->n_inodes;
 	fk->res->n_dirs = fk->n_dirs;
 	return fk->err;

@@ -45,12 +45,14 @@ enum fsck_pass {
 	FSCK_PASS_DIRS,
 	FSCK_PASS_BITMAPS,
 	FSCK_PASS_LINKS,
+	FSCK_PASS_MEDIA,
 	FSCK_N_PASSES,
 };
 
 struct fsck_options {
 	enum fsck_mode mode;
 	int force; /* check also what was unmounted cleanly */
+	int read_all; /* read every block in use, file contents too, for pages that the device cannot give back */
 	uint32_t threads; /* 0: one for each CPU that this process may use; repairs are made by one in any case */
 	uint64_t memory_bytes; /* mapped pages of the device are given back beyond this much in core; 0: 128 MiB */
 	void *ctx; /* of the callbacks, each of which may be NULL; they are called by one thread at a time */

@@ -49,6 +49,7 @@ struct fsck {
 	uint32_t round_structure; /* found other than counts, marks and missing names */
 	uint32_t round_kept; /* of those, not repaired */
 	uint32_t round_unsafe; /* found that preen would not repair */
+	int media_read; /* every block in use was read once, or it was not asked for */
 	int engine_failed; /* names cannot be put into lost+found */
 	int hands_off; /* problems are said, not repaired, for now */
 	uint64_t *refused; /* hashes of problems that shall not be repaired: asked and said once */
@@ -121,6 +122,7 @@ void pass_parents(struct fsck *fk);
 void pass_intents(struct fsck *fk);
 void pass_bitmaps(struct fsck *fk);
 void pass_links(struct fsck *fk);
+void pass_media(struct fsck *fk);
 
 /* The image of an inode number that is in the table, or NULL. */
 const struct pmfs2_inode *fsck_inode(const struct fsck *fk, uint64_t ino);

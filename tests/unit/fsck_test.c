@@ -8,6 +8,7 @@
 #include "fsck/fsck.h"
 #include "base/crc32c.h"
 #include "lib/rig.h"
+#include "pmem/badpages.h"
 
 static void print_report(void *ctx, const struct fsck_report *report)
 {
@@ -110,6 +111,36 @@ static void fsck_of_a_clean_fs_is_skipped_unless_forced(void)
 	rig.fs->ops->unmount(rig.fs);
 }
 
+/* A lost page under file contents: only a check that reads them meets it. */
+static void fsck_reads_contents_when_asked(void)
+{
+	struct fsck_options opt = { .mode = FSCK_CHECK, .force = 1, .threads = 2 };
+	struct rig rig = rig_new(16 << 20, 0);
+	uint64_t node = rig_mknod(&rig, ZUS_NODE_ROOT, "file", S_IFREG | 0644);
+	struct zus_extent ext;
+	struct zus_io io = { .node = node, .off = 3 << 12, .len = 1, .ext = &ext, .ext_cap = 1 };
+	static uint8_t buf[16 << 12];
+	struct fsck_result res;
+	struct pmem *pm;
+
+	memset(buf, 'x', sizeof(buf));
+	CHECK_EQ(rig_write(&rig, node, 0, buf, sizeof(buf)), (int64_t)sizeof(buf));
+	CHECK_EQ(rig.fs->ops->io_begin(rig.fs, &io), 0);
+	CHECK_EQ(rig.fs->ops->io_end(rig.fs, &io, 1), 0);
+	CHECK_EQ(pmem_faults_catch(), 0);
+	pm = rig_copy(rig.pm->base, rig.pm->size);
+	CHECK_EQ(pmem_poison(pm, ext.dev_off, 1), 0);
+	CHECK_EQ(fsck_run(pm, &opt, &res), 0);
+	CHECK_EQ(res.n_found, 0);
+	opt.read_all = 1;
+	CHECK_EQ(fsck_run(pm, &opt, &res), 0);
+	CHECK_EQ(res.n_found, 1);
+	CHECK_EQ(res.found[FSCK_MEDIA_ERROR], 1);
+	CHECK_EQ(res.exit_bits, FSCK_EXIT_LEFT);
+	pmem_close(pm);
+	rig.fs->ops->unmount(rig.fs);
+}
+
 static void fsck_of_a_tiny_image_takes_less_than_a_millisecond(void)
 {
 	const struct fsck_options opt = { .mode = FSCK_CHECK, .force = 1, .threads = 1 };
@@ -162,6 +193,7 @@ int main(int argc, char **argv)
 		TAP_CASE(fsck_of_a_fresh_fs_finds_nothing),
 		TAP_CASE(fsck_of_a_filled_fs_finds_nothing),
 		TAP_CASE(fsck_of_a_clean_fs_is_skipped_unless_forced),
+		TAP_CASE(fsck_reads_contents_when_asked),
 		TAP_CASE(fsck_of_a_tiny_image_takes_less_than_a_millisecond),
 	};
 

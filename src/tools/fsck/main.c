@@ -48,7 +48,8 @@ static int check(struct talk *talk, struct pmem *pm)
 	const struct options *opts = talk->opts;
 	const struct fsck_options fo = {
 		.mode = opts->mode,
-		.force = opts->force,
+		.force = opts->force || opts->read_all,
+		.read_all = opts->read_all,
 		.threads = opts->threads,
 		.ctx = talk,
 		.report = talk_report,

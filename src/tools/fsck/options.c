@@ -25,6 +25,7 @@ static void usage(FILE *f)
 		   "  -p, -a                repair what is safe to repair without being asked\n"
 		   "  -y                    repair everything\n"
 		   "  -f, --force           check also what was unmounted cleanly\n"
+		   "  -c, --read-all        read every block in use, file contents too, for media errors; implies -f\n"
 		   "  -v, --verbose         say more at the end\n"
 		   "  -C, --progress[=FD]   progress bar; with FD other than 0: lines for a program (-C needs the FD)\n"
 		   "  -j, --threads N       threads of the check, 1 to 64 (default: one for each CPU)\n"
@@ -97,6 +98,9 @@ static int option_take(int opt, const char *arg, struct options *out)
 	case 'f':
 		out->force = 1;
 		return -1;
+	case 'c':
+		out->read_all = 1;
+		return -1;
 	case 'v':
 		out->verbose = 1;
 		return -1;
@@ -123,6 +127,7 @@ int options_parse(int argc, char **argv, struct options *out)
 {
 	static const struct option longs[] = {
 		{ "force", no_argument, NULL, 'f' },
+		{ "read-all", no_argument, NULL, 'c' },
 		{ "verbose", no_argument, NULL, 'v' },
 		{ "progress", optional_argument, NULL, 'C' },
 		{ "threads", required_argument, NULL, 'j' },
@@ -134,7 +139,7 @@ int options_parse(int argc, char **argv, struct options *out)
 	int opt, rc;
 
 	*out = (struct options){ .mode = FSCK_ASK, .progress_fd = PROGRESS_NONE };
-	while ((opt = getopt_long(argc, argv, "npayrfvC:j:hV", longs, NULL)) != -1) {
+	while ((opt = getopt_long(argc, argv, "npayrfcvC:j:hV", longs, NULL)) != -1) {
 		rc = option_take(opt, optarg, out);
 		if (rc >= 0)
 			return rc;

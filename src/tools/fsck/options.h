@@ -14,6 +14,7 @@
 struct options {
 	const char *path;
 	enum fsck_mode mode;
+	int read_all;
 	int force;
 	int verbose;
 	int progress_fd; /* PROGRESS_NONE; 0: a bar on the terminal; others: lines for a program */

@@ -52,7 +52,7 @@ static const char *pass_name(enum fsck_pass pass)
 	static const char *const names[FSCK_N_PASSES] = {
 		[FSCK_PASS_SUPER] = "superblock", [FSCK_PASS_JOURNAL] = "journal",  [FSCK_PASS_ITABLE] = "inode table",
 		[FSCK_PASS_INODES] = "inodes",	  [FSCK_PASS_DIRS] = "directories", [FSCK_PASS_LINKS] = "links",
-		[FSCK_PASS_BITMAPS] = "bitmaps",
+		[FSCK_PASS_BITMAPS] = "bitmaps",  [FSCK_PASS_MEDIA] = "contents",
 	};
 
 	return (unsigned int)pass < ARRAY_SIZE(names) ? names[pass] : "?";
