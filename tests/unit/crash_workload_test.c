@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* The crash explorer's workloads and oracle: language, generators, states, what is legal. */
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,6 +10,7 @@
 #include "crash/ace.h"
 #include "crash/run.h"
 #include "lib/tap.h"
+#include "pmem/site.h"
 #include "pmfs2/fs.h"
 #include "pmfs2/mount.h"
 #include "pmfs2/ops.h"
@@ -206,6 +208,25 @@ static void device_that_has_grown_grows_with_the_next_operation(void)
 	workload_free(w);
 }
 
+/* A block that is lost between its record and the first look at it has no free slot: nothing is taken from nowhere. */
+static void intent_block_without_a_free_slot_is_refused(void)
+{
+	struct workload *w = parse("@intents=508 creat foo | tmpfile $0 .");
+	struct pmem_site *site = __start_pmem_sites;
+	char why[1000];
+	struct run *run;
+
+	while (site < __stop_pmem_sites && (strcmp(site->func, "chain_grow") || strcmp(site->call, "pmem_copy")))
+		site++;
+	CHECK(site < __stop_pmem_sites);
+	site->mutation = PMEM_MUT_DROP;
+	CHECK_EQ(run_new(w, RUN_NO_MODEL, &run, why, sizeof(why)), 0);
+	site->mutation = PMEM_MUT_NONE;
+	CHECK_EQ(exec_result(run->exec, w->n_setup_steps), -EUCLEAN);
+	run_free(run);
+	workload_free(w);
+}
+
 static void seeds_give_the_same_text_again(void)
 {
 	for (const struct workload_class *c = workload_classes; c->name; c++) {
@@ -340,6 +361,7 @@ int main(int argc, char **argv)
 		TAP_CASE(seeds_give_the_same_text_again),
 		TAP_CASE(workloads_of_each_class_run_without_a_crash),
 		TAP_CASE(device_that_has_grown_grows_with_the_next_operation),
+		TAP_CASE(intent_block_without_a_free_slot_is_refused),
 		TAP_CASE(states_of_runs_on_different_mounts_are_equal),
 		TAP_CASE(states_differ_where_anything_visible_does),
 		TAP_CASE(oracle_takes_before_and_behind_and_nothing_else),
