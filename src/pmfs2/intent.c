@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Intents: slots in a chain of blocks. DRAM keeps where the blocks are and which slots are free; a slot's words on media belong to
- * whoever reserved it.
+ * Intents: slots in a chain of blocks. DRAM keeps where the blocks are and which slots are free; a slot's words on media belong
+ * to whoever reserved it.
  */
 #include "pmfs2/intent.h"
 
@@ -174,6 +174,9 @@ int intent_reserve(struct fs *fs, uint32_t *out_slot)
 	mutex_lock(&in->mu);
 	if (!in->n_free)
 		err = chain_grow(fs);
+	/* Its page may be lost by now. */
+	if (!err && unlikely(!in->n_free))
+		err = fs_corrupt(fs, "intents: a new block has no free slot");
 	if (!err)
 		*out_slot = in->free[--in->n_free];
 	mutex_unlock(&in->mu);

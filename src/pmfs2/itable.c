@@ -311,12 +311,9 @@ static int chunk_link(struct tx *tx, uint64_t chunk, struct entry e)
 	uint32_t level;
 	int r = root_read(fs, &root), err;
 
-	if (r < 0)
-		return r;
-	if (!r) {
-		tx_put(tx, &fs->state->itable_root, root_word(&e, 0));
-		return 0;
-	}
+	/* There is a first chunk from mkfs on, and chunks_check has seen it. */
+	if (r <= 0)
+		return r ? r : damaged(fs, chunk, 0);
 	if (chunk >> (9 * root.height)) {
 		struct entry_pos pos = { .owner = PMFS2_INO_ITABLE, .level = root.height + 1 };
 		struct entry old = root;

@@ -276,8 +276,7 @@ static int dir_empty(struct sweep *s, const struct dir *d)
 	return 0;
 }
 
-/* Blocks that stay in use: inode chunks beyond the first, the nodes of their tree, chained intent blocks. */
-static uint64_t kept_blocks(const struct fs *fs)
+uint64_t check_kept_blocks(const struct fs *fs)
 {
 	uint64_t chunks = le64_load(&fs->state->itable_chunks), kept = (chunks - 1) * PMFS2_CHUNK_BLOCKS;
 	uint32_t height = (uint32_t)(le64_load(&fs->state->itable_root) >> PMFS2_ENTRY_HEIGHT_SHIFT & 15);
@@ -315,7 +314,7 @@ static int space_is_back(struct sweep *s, uint64_t empty_free)
 {
 	struct fs *fs = fs_of(s->fs);
 	struct zus_statfs st;
-	uint64_t kept = kept_blocks(fs), bits = bitmap_free(fs);
+	uint64_t kept = check_kept_blocks(fs), bits = bitmap_free(fs);
 	int err = s->fs->ops->statfs(s->fs, &st);
 
 	if (err)

@@ -9,6 +9,8 @@
 #include "pmem/pmem.h"
 #include "zus/plugin.h"
 
+struct fs;
+
 /* Where messages of a check go. */
 struct check_text {
 	char *buf;
@@ -28,5 +30,8 @@ int check_fsck(struct pmem *pm, struct check_text why);
  * use. empty_free: free blocks of the file system right behind mkfs. 0, or 1 and why.
  */
 int check_usable(struct zus_fs *fs, uint64_t empty_free, struct check_text why);
+
+/* Blocks that stay in use: inode chunks beyond the first, the nodes of their tree, chained intent blocks. */
+uint64_t check_kept_blocks(const struct fs *fs);
 
 #endif

@@ -31,14 +31,15 @@ struct mutant_result {
 	enum mutant_fate fate;
 	uint32_t workload; /* the one that caught it, or that it died in */
 	uint32_t n_tried;
-	double seconds;
+	int thorough; /* it took a thorough exploration */
+	double seconds; /* of a CPU */
 	char image[64];
 	char why[160];
 };
 
 struct mutate_options {
 	uint32_t jobs; /* processes at a time */
-	uint32_t limit_s; /* for each mutation */
+	uint32_t limit_s; /* of a CPU, for each mutation */
 	uint64_t seed; /* of sampled workloads */
 	int list; /* only list */
 	const char *only; /* parts of mutations' names "FILE:LINE:CALL:MUTATION", with commas between, or NULL: all */

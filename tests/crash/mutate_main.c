@@ -17,7 +17,7 @@ static const char usage[] =
 	"  -l, --list       only list the mutations\n"
 	"  -o, --only TEXT  only mutations whose FILE:LINE:CALL:MUTATION has TEXT in it, or one of TEXT,TEXT...\n"
 	"  -s, --seed N     of sampled workloads (default 1)\n"
-	"  -t, --time S     seconds for each mutation (default 300)\n"
+	"  -t, --time S     seconds of a CPU for each mutation (default 300)\n"
 	"  -h, --help       this text\n"
 	"\n"
 	"Mutations: drop (not done), noflush (a copy whose lines nobody writes back), unlogged (stored in "

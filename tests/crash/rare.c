@@ -30,11 +30,19 @@ static const char *const texts[RARE_WORKLOADS] = {
 	"creat foo | write foo 100 50; write foo 9000 100; write foo 30000 10",
 	/* the second and the third chunk of inodes */
 	"mkdir A; creatn A/f 250 | creatn A/g 6",
-	"mkdir A; creatn A/f 506 | creatn A/g 6",
+	"@chunks=2 creatn f 254 | creat g; creat h",
 	/* a directory that loses and gets buckets */
 	"mkdir A; creatn A/f%190 40; unlinkn A/f%190 38 | unlink A/f38%190; unlink A/f39%190; creat A/x",
 	"mkdir A; creatn A/f%190 60; unlinkn A/f%190 60 | creatn A/g%190 10",
 	"mkdir A; creatn A/f%190 40 | unlinkn A/f%190 12",
+
+	/* a shift that cuts a leaf of 2 MiB, and one to where the tree has no node */
+	"@mib=12 creat foo; falloc foo alloc 0 2M | falloc foo collapse 4k 8k",
+	"creat foo; write foo 4M 8k | falloc foo collapse 0 3M",
+	/* more intents than the chain had room for */
+	"@intents=508 creat foo; open $0 foo | unlink foo; tmpfile $1 .; close $0",
+	/* a table of inodes that gets a third level */
+	"@mib=40,chunks=512 creatn f 254 | creat g",
 };
 
 char *rare_text(uint64_t i, uint64_t seed)

@@ -15,6 +15,7 @@
 
 #include "base/util.h"
 #include "crash/clock.h"
+#include "crash/check.h"
 #include "crash/run_private.h"
 #include "pmfs2/fs.h"
 #include "pmfs2/mount.h"
@@ -231,7 +232,7 @@ static int device_new(struct run *run)
 	if (!err)
 		err = run->fs->ops->statfs(run->fs, &st);
 	if (!err)
-		run->empty_free = st.bfree;
+		run->empty_free = st.bfree + check_kept_blocks(fs_of(run->fs));
 	if (!err)
 		err = exec_new(run->w, run->fs, run->pm, &run->exec);
 	return err;

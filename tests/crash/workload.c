@@ -251,12 +251,16 @@ static int geometry_parse(struct parser *p)
 			p->w->geo.rings = (uint32_t)value;
 		else if (!strncmp(p->at, "ring=", 5))
 			p->w->geo.ring_blocks = (uint32_t)value;
+		else if (!strncmp(p->at, "chunks=", 7))
+			p->w->geo.chunks = (uint32_t)value;
+		else if (!strncmp(p->at, "intents=", 8))
+			p->w->geo.intents = (uint32_t)value;
 		else if (!strncmp(p->at, "keep=", 5))
 			p->w->geo.keep = value != 0;
 		else if (!strncmp(p->at, "sched=", 6))
 			p->w->sched = (uint32_t)value;
 		else
-			return parse_fail(p, "mib, rings, ring, keep or sched is wanted");
+			return parse_fail(p, "mib, rings, ring, chunks, intents, keep or sched is wanted");
 		p->at += len;
 		if (*p->at == ',')
 			p->at++;
@@ -403,6 +407,14 @@ static void geometry_print(FILE *f, const struct workload *w)
 	}
 	if (w->geo.ring_blocks != preset.ring_blocks) {
 		fprintf(f, "%sring=%u", sep, w->geo.ring_blocks);
+		sep = ",";
+	}
+	if (w->geo.chunks) {
+		fprintf(f, "%schunks=%u", sep, w->geo.chunks);
+		sep = ",";
+	}
+	if (w->geo.intents) {
+		fprintf(f, "%sintents=%u", sep, w->geo.intents);
 		sep = ",";
 	}
 	if (w->geo.keep) {

@@ -102,6 +102,8 @@ struct workload_geometry {
 	uint32_t mib; /* size of the device; 4 */
 	uint32_t rings; /* of the journal; 2 */
 	uint32_t ring_blocks; /* blocks of a ring; 8 */
+	uint32_t chunks; /* of inodes; only the first has room for thread 1, all are empty; 0: as mkfs makes them */
+	uint32_t intents; /* slots of intents that others have taken; 0 */
 	uint32_t keep; /* 1: the journal keeps the records of the preparation; 0: a checkpoint stands before what is tested */
 };
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* The crash explorer's workloads and oracle: language, generators, states, what is legal. */
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,6 +10,7 @@
 #include "crash/ace.h"
 #include "crash/run.h"
 #include "lib/tap.h"
+#include "pmem/site.h"
 #include "pmfs2/fs.h"
 #include "pmfs2/mount.h"
 #include "pmfs2/ops.h"
@@ -57,6 +59,7 @@ static void workload_printed_and_parsed_is_the_same(void)
 	CHECK(!strcmp(w->steps[4].name, "4 creatn x%90 3 #1"));
 	free(printed);
 	workload_free(w);
+	check_round_trip("@mib=40,rings=1,chunks=512,intents=508,keep=1 creat foo");
 	check_round_trip("creat foo");
 	check_round_trip("creat foo |");
 	check_round_trip("| creat foo;");
@@ -181,6 +184,47 @@ static void workloads_of_each_class_run_without_a_crash(void)
 			free(text);
 		}
 	}
+}
+
+/* Growth steps of the table and of the chain, with their trees: that what the words of the geometry promise comes about. */
+static void device_that_has_grown_grows_with_the_next_operation(void)
+{
+	struct workload *w = parse("@mib=40,chunks=512,intents=508 creatn f 254 | creat g; tmpfile $0 .");
+	const struct pmfs2_intent_block *last;
+	char why[1000];
+	struct run *run;
+	struct fs *fs;
+
+	CHECK_EQ(run_new(w, 0, &run, why, sizeof(why)), 0);
+	CHECK(!run->failed);
+	fs = fs_of(run->fs);
+	CHECK_EQ(le64_load(&fs->state->itable_chunks), 513);
+	CHECK_EQ(le64_load(&fs->state->itable_root) >> PMFS2_ENTRY_HEIGHT_SHIFT & 15, 2);
+	last = fs_block(fs, le64_get(fs->sb->intent_block) + le32_get(fs->sb->n_intent_blocks) - 1);
+	CHECK(le64_load(&last->next));
+	last = fs_block(fs, le64_load(&last->next));
+	CHECK_EQ(le64_load(&last->slots[0].ino_kind) >> 56, PMFS2_INTENT_ORPHAN);
+	run_free(run);
+	workload_free(w);
+}
+
+/* A block that is lost between its record and the first look at it has no free slot: nothing is taken from nowhere. */
+static void intent_block_without_a_free_slot_is_refused(void)
+{
+	struct workload *w = parse("@intents=508 creat foo | tmpfile $0 .");
+	struct pmem_site *site = __start_pmem_sites;
+	char why[1000];
+	struct run *run;
+
+	while (site < __stop_pmem_sites && (strcmp(site->func, "chain_grow") || strcmp(site->call, "pmem_copy")))
+		site++;
+	CHECK(site < __stop_pmem_sites);
+	site->mutation = PMEM_MUT_DROP;
+	CHECK_EQ(run_new(w, RUN_NO_MODEL, &run, why, sizeof(why)), 0);
+	site->mutation = PMEM_MUT_NONE;
+	CHECK_EQ(exec_result(run->exec, w->n_setup_steps), -EUCLEAN);
+	run_free(run);
+	workload_free(w);
 }
 
 static void seeds_give_the_same_text_again(void)
@@ -316,6 +360,8 @@ int main(int argc, char **argv)
 		TAP_CASE(ace_makes_56_and_3136_different_workloads),
 		TAP_CASE(seeds_give_the_same_text_again),
 		TAP_CASE(workloads_of_each_class_run_without_a_crash),
+		TAP_CASE(device_that_has_grown_grows_with_the_next_operation),
+		TAP_CASE(intent_block_without_a_free_slot_is_refused),
 		TAP_CASE(states_of_runs_on_different_mounts_are_equal),
 		TAP_CASE(states_differ_where_anything_visible_does),
 		TAP_CASE(oracle_takes_before_and_behind_and_nothing_else),

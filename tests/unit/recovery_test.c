@@ -160,6 +160,24 @@ static void inode_chunk_count_that_cannot_be_is_refused(void)
 	again.fs->ops->unmount(again.fs);
 }
 
+/* The word that all numbers hang on is overwritten while mounted: a new chunk must not take the place of the first. */
+static void inode_table_without_a_root_does_not_grow(void)
+{
+	struct rig rig = rig_new(IMAGE_BYTES, 0);
+	struct fs *fs = fs_of(rig.fs);
+	char name[16];
+
+	for (int i = 0; i < 254; i++) {
+		snprintf(name, sizeof(name), "f%d", i);
+		rig_mknod(&rig, ZUS_NODE_ROOT, name, S_IFREG | 0644);
+	}
+	*(le64 *)(uintptr_t)&fs->state->itable_root = le64_of(0);
+	CHECK_EQ(rig_create(&rig, ZUS_NODE_ROOT, "g", S_IFREG | 0644, &(struct zus_attr){ 0 }), -EUCLEAN);
+	CHECK_EQ(le64_get(fs->state->itable_chunks), 1);
+	CHECK_EQ(le64_get(fs->state->itable_root), 0);
+	fs_abandon(fs);
+}
+
 /* The first record's page can be read, the last one's cannot: none of them may be stored. */
 static void records_before_a_lost_page_are_not_replayed(void)
 {
@@ -294,6 +312,7 @@ int main(int argc, char **argv)
 		TAP_CASE(horizon_slot_torn_by_a_crash_loses_nothing),
 		TAP_CASE(horizon_slot_that_rotted_is_refused),
 		TAP_CASE(inode_chunk_count_that_cannot_be_is_refused),
+		TAP_CASE(inode_table_without_a_root_does_not_grow),
 		TAP_CASE(records_before_a_lost_page_are_not_replayed),
 		TAP_CASE(marked_file_system_stays_as_it_is),
 		TAP_CASE(kept_orphans_stay_until_the_remount),
