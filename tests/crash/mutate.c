@@ -66,6 +66,19 @@ static void *shared_alloc(size_t len)
 	return p == MAP_FAILED ? NULL : p;
 }
 
+/* One of the texts in only, which commas divide, is in text. */
+static int is_wanted(const char *text, const char *only)
+{
+	for (const char *at = only; at && *at; at += strcspn(at, ","), at += *at == ',') {
+		char part[128];
+
+		snprintf(part, sizeof(part), "%.*s", (int)strcspn(at, ","), at);
+		if (strstr(text, part))
+			return 1;
+	}
+	return !only;
+}
+
 /* --- processes ----------------------------------------------------------------------------------------------------------- */
 
 /* Calls work(run, i) for i of 0..n-1, each in a process of its own, some at a time; ended(run, i, status) here when it is over.
@@ -148,10 +161,15 @@ static int wants_repairs(const struct mutation_run *run)
 
 static void plan_scenarios(struct mutation_run *run)
 {
-	int more = wants_repairs(run) ? 1 : -1;
+	const char *classes = run->opt->classes;
+	int more = wants_repairs(run) && is_wanted("fsck", classes) ? 1 : -1;
 
-	run->plan[run->n_plan++] = (struct planned){ .text = strdup("mkfs on an empty device"), .scenario = scenario_mkfs_empty };
-	run->plan[run->n_plan++] = (struct planned){ .text = strdup("mkfs over another"), .scenario = scenario_mkfs_over };
+	if (is_wanted("mkfs", classes)) {
+		run->plan[run->n_plan++] =
+			(struct planned){ .text = strdup("mkfs on an empty device"), .scenario = scenario_mkfs_empty };
+		run->plan[run->n_plan++] =
+			(struct planned){ .text = strdup("mkfs over another"), .scenario = scenario_mkfs_over };
+	}
 	for (uint32_t code = 0; more >= 0 && run->n_plan < PLAN_MAX; code++) {
 		struct planned *p = &run->plan[run->n_plan];
 		const char *name;
@@ -175,9 +193,12 @@ static int plan_new(struct mutation_run *run)
 
 	plan_scenarios(run);
 	for (uint64_t i = 0; !err && i < plan.total && run->n_plan < PLAN_MAX; i++) {
-		struct planned *p = &run->plan[run->n_plan++];
+		struct planned *p = &run->plan[run->n_plan];
 
+		if (!is_wanted(plan_class_name(&plan, i), run->opt->classes))
+			continue;
 		p->text = plan_workload(&plan, i, &p->explore);
+		run->n_plan++;
 	}
 	for (uint32_t i = 0; i < run->n_plan; i++)
 		err = run->plan[i].text ? err : -ENOMEM;
@@ -360,19 +381,6 @@ static int table_print(const struct mutation_run *run, double seconds)
 }
 
 /* --- the whole ----------------------------------------------------------------------------------------------------------- */
-
-/* One of the texts in only, which commas divide, is in text. */
-static int is_wanted(const char *text, const char *only)
-{
-	for (const char *at = only; at && *at; at += strcspn(at, ","), at += *at == ',') {
-		char part[128];
-
-		snprintf(part, sizeof(part), "%.*s", (int)strcspn(at, ","), at);
-		if (strstr(text, part))
-			return 1;
-	}
-	return !only;
-}
 
 /* Only those that are wanted. */
 static void mutants_select(struct mutation_run *run, const char *only)

@@ -42,6 +42,7 @@ struct mutate_options {
 	uint64_t seed; /* of sampled workloads */
 	int list; /* only list */
 	const char *only; /* parts of mutations' names "FILE:LINE:CALL:MUTATION", with commas between, or NULL: all */
+	const char *classes; /* classes of workloads ("mkfs" and "fsck": the scenarios), with commas between, or NULL: all */
 };
 
 /* File of a site from src/ on. */

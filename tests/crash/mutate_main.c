@@ -13,6 +13,7 @@ static const char usage[] =
 	"and lets the crash explorer look\n"
 	"for it. Prints a table; fails if something went unnoticed.\n"
 	"\n"
+	"  -c, --class NAME only workloads of this class, or of one of NAME,NAME...: mkfs, fsck, rare, ace1...\n"
 	"  -j, --jobs N     processes at a time (default: one for each core)\n"
 	"  -l, --list       only list the mutations\n"
 	"  -o, --only TEXT  only mutations whose FILE:LINE:CALL:MUTATION has TEXT in it, or one of TEXT,TEXT...\n"
@@ -42,22 +43,21 @@ static int number(const char *text, uint64_t min, uint64_t max, uint64_t *out)
 int main(int argc, char **argv)
 {
 	static const struct option longs[] = {
-		{ "jobs", required_argument, NULL, 'j' },
-		{ "list", no_argument, NULL, 'l' },
-		{ "only", required_argument, NULL, 'o' },
-		{ "seed", required_argument, NULL, 's' },
-		{ "time", required_argument, NULL, 't' },
-		{ "help", no_argument, NULL, 'h' },
-		{ 0 },
+		{ "class", required_argument, NULL, 'c' }, { "jobs", required_argument, NULL, 'j' },
+		{ "list", no_argument, NULL, 'l' },	   { "only", required_argument, NULL, 'o' },
+		{ "seed", required_argument, NULL, 's' },  { "time", required_argument, NULL, 't' },
+		{ "help", no_argument, NULL, 'h' },	   { 0 },
 	};
 	long cores = sysconf(_SC_NPROCESSORS_ONLN);
 	uint64_t jobs = cores > 0 ? (uint64_t)cores : 1, limit_s = 300;
 	struct mutate_options opt = { .seed = 1 };
 	int c, bad = 0;
 
-	while ((c = getopt_long(argc, argv, "j:lo:s:t:h", longs, NULL)) != -1) {
+	while ((c = getopt_long(argc, argv, "c:j:lo:s:t:h", longs, NULL)) != -1) {
 		if (c == 'j')
 			bad |= number(optarg, 1, 1024, &jobs);
+		else if (c == 'c')
+			opt.classes = optarg;
 		else if (c == 'l')
 			opt.list = 1;
 		else if (c == 'o')
