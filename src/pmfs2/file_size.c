@@ -146,7 +146,8 @@ static int shrink_in_steps(struct fs *fs, struct inode_edit *edit)
 	if (err)
 		goto unreserve;
 	err = free_beyond(fs, edit->ip, own_intent ? (int64_t)slot : -1);
-	/* The size is set, and durable. What could not be freed now, the file's next user frees (file_lock), or the next mount. */
+	/* The size is set, and durable. What could not be freed now, the file's next user frees (file_lock), or the next mount.
+	 */
 	return err == -ENOMEM || err == -ENOSPC ? 0 : err;
 unreserve:
 	if (own_intent)
@@ -224,7 +225,7 @@ int file_resize(struct fs *fs, struct inode_edit *edit, uint64_t size)
 }
 
 /*
- * Order: the block is written and fenced here; the root word goes to media with the caller's record.
+ * Order: the block is written here, fenced by the caller; the root word goes to media with the caller's record.
  * If cut: the block is free. Recovered by: replay.
  */
 int file_put_block0(struct tx *tx, struct inode_edit *edit, const void *data, uint32_t len)
@@ -242,7 +243,6 @@ int file_put_block0(struct tx *tx, struct inode_edit *edit, const void *data, ui
 		return err;
 	memcpy(buf, data, len);
 	pmem_copy(fs->pm, fs_block(fs, run.block), buf, sizeof(buf));
-	pmem_fence(fs->pm);
 	tx_use(tx, run);
 	edit->image.root = le64_of(map_pack((struct entry_pos){ ino, 0, 0 }, PMFS2_ENTRY_DATA, run.block, 0));
 	edit->image.blocks = le64_of(le64_get(edit->image.blocks) + 1);
