@@ -288,11 +288,18 @@ static int window_map(struct fs *fs, struct transfer *t, struct zus_io *io, uint
 	return 0;
 }
 
+/* Nothing comes of the transfer. The fence is for the tail that begin_new zeroed: zeros found there count as durable. */
+static void window_cancel(struct fs *fs, struct transfer *t)
+{
+	map_window_cancel(fs, t->win);
+	pmem_fence(fs->pm);
+}
+
 static int begin_new(struct fs *fs, struct transfer *t, struct zus_io *io, uint64_t len)
 {
 	uint64_t first = io->off >> PMFS2_BLOCK_SHIFT, end, size;
+	int stored = 0, err = file_lock(fs, t->ip, 1);
 	struct map map;
-	int err = file_lock(fs, t->ip, 1);
 
 	if (err)
 		return err;
@@ -313,13 +320,12 @@ static int begin_new(struct fs *fs, struct transfer *t, struct zus_io *io, uint6
 		goto free_window;
 	size = le64_load(&t->ip->media->size);
 	map = map_of(t->ip);
-	err = io->off > size ? file_zero_bytes(fs, &map, size, io->off) : 0;
-	if (err >= 0)
+	err = io->off > size ? file_zero_bytes(fs, &map, size, io->off, &stored) : 0;
+	if (!err)
 		err = transfer_is_good(fs, t, io);
 	if (!err)
 		return 0;
-	pmem_fence(fs->pm); /* for a tail that was zeroed all the same: zeros found there count as durable */
-	map_window_cancel(fs, t->win);
+	window_cancel(fs, t);
 free_window:
 	free(t->win);
 unlock:
@@ -479,12 +485,10 @@ int file_io_end(struct fs *fs, struct zus_io *io, uint64_t done)
 	done = u64_min(done, io->mapped);
 	err = transfer_is_good(fs, t, io);
 	if (t->kind == TRANSFER_WRITE) {
-		if (done && !err) {
+		if (done && !err)
 			err = end_new(fs, t, io, done);
-		} else {
-			map_window_cancel(fs, t->win);
-			pmem_fence(fs->pm); /* for the tail that begin_new zeroed: zeros found there count as durable */
-		}
+		else
+			window_cancel(fs, t);
 		free(t->win);
 	} else {
 		if (t->kind == TRANSFER_OVERWRITE && done && !err)
