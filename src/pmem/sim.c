@@ -20,6 +20,7 @@
 #include <sys/mman.h>
 
 #include "base/util.h"
+#include "pmem/badpages.h"
 #include "pmem/isa.h"
 #include "pmem/map.h"
 #include "pmem/sim_record.h"
@@ -435,10 +436,12 @@ void pmem_sim_reset_events(struct pmem *pm)
 	sim->n_events = 0;
 	sim->lost = 0;
 	arena_reset_locked(sim);
-	/* Only pages that differ are written: untouched ones of a large device stay unallocated. */
+	/* Only pages that differ are written: untouched ones of a large device stay unallocated. Bad ones may be among them. */
+	pmem_expect_begin();
 	for (uint64_t off = 0; sim->base_image && off < sim->size; off += PAGE_BYTES)
 		if (memcmp(sim->base_image + off, pm->base + off, PAGE_BYTES))
 			memcpy(sim->base_image + off, pm->base + off, PAGE_BYTES);
+	pmem_expect_end();
 	pthread_mutex_unlock(&sim->lock);
 }
 

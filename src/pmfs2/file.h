@@ -46,7 +46,10 @@ int file_shift_resume(struct fs *fs, struct inode *ip, uint32_t slot);
  */
 int file_attend(struct fs *fs, struct inode *ip);
 
-/* The target of a symlink that does not fit into the inode: one data block, mapped at block 0 of a fresh image. */
+/*
+ * The target of a symlink that does not fit into the inode: one data block, mapped at block 0 of a fresh image. Durable on
+ * return: no, the caller fences before it commits.
+ */
 int file_put_block0(struct tx *tx, struct inode_edit *edit, const void *data, uint32_t len);
 /* Reads it back: len bytes, at most 4095. -EUCLEAN. */
 int file_get_block0(struct fs *fs, struct inode *ip, void *buf, uint32_t len);

@@ -24,19 +24,16 @@ static struct span span_covered(uint64_t off, uint64_t end)
 	return (struct span){ (off + PMFS2_BLOCK_SIZE - 1) >> PMFS2_BLOCK_SHIFT, end >> PMFS2_BLOCK_SHIFT };
 }
 
-/* Zeroes the parts of [off, end) that lie in blocks not covered whole. 1: stored, 0, -EUCLEAN. */
-static int edges_zero(struct fs *fs, const struct map *map, uint64_t off, uint64_t end)
+/* Zeroes the parts of [off, end) that lie in blocks not covered whole. As file_zero_bytes. */
+static int edges_zero(struct fs *fs, const struct map *map, uint64_t off, uint64_t end, int *io_stored)
 {
 	struct span in = span_covered(off, end);
-	int head, tail;
+	int err;
 
 	if (in.first >= in.end)
-		return file_zero_bytes(fs, map, off, end);
-	head = file_zero_bytes(fs, map, off, in.first << PMFS2_BLOCK_SHIFT);
-	if (head < 0)
-		return head;
-	tail = file_zero_bytes(fs, map, in.end << PMFS2_BLOCK_SHIFT, end);
-	return tail < 0 ? tail : head | tail;
+		return file_zero_bytes(fs, map, off, end, io_stored);
+	err = file_zero_bytes(fs, map, off, in.first << PMFS2_BLOCK_SHIFT, io_stored);
+	return err ? err : file_zero_bytes(fs, map, in.end << PMFS2_BLOCK_SHIFT, end, io_stored);
 }
 
 /* A huge leaf: all of it becomes unwritten, or what lies in zero is zeroed in place. -EIO: some of it is bad. */
@@ -114,14 +111,12 @@ static int space_check(struct fs *fs, const struct inode *ip, const struct span 
 	return want > have && want - have > alloc_avail_blocks(fs) ? -ENOSPC : 0;
 }
 
-/* The last record: times, and the size if it grows. fence_due: zeros were stored that it must not come before. */
-static int attrs_commit(struct fs *fs, struct inode *ip, uint64_t size, int fence_due)
+/* The last record: times, and the size if it grows. */
+static int attrs_commit(struct fs *fs, struct inode *ip, uint64_t size)
 {
 	struct inode_edit edit;
 	struct tx tx;
 
-	if (fence_due)
-		pmem_fence(fs->pm);
 	tx_begin(&tx, fs);
 	inode_edit_begin(&edit, ip);
 	inode_edit_touch(&edit, 1, 1);
@@ -133,14 +128,14 @@ static int attrs_commit(struct fs *fs, struct inode *ip, uint64_t size, int fenc
 /*
  * Preallocation (zero_range 0) and zeroing.
  *
- * Order: window by window, then the old tail is zeroed, then one record with size and times.
+ * Order: window by window, then the old tail is zeroed; fence, if zeros were stored; then one record with size and times.
  * If cut: some windows are done: blocks that read as zeros; the size is the old one.
  * Recovered by: replay.
  */
 static int allocate(struct fs *fs, struct inode *ip, uint32_t mode, uint64_t off, uint64_t end)
 {
 	struct span sp = span_touched(off, end), zero = { 0, 0 };
-	uint64_t size = le64_get(ip->media->size);
+	uint64_t size = le64_get(ip->media->size), new_size = mode & FALLOC_FL_KEEP_SIZE ? size : u64_max(size, end);
 	struct map map = map_of(ip);
 	int stored = 0, res = space_check(fs, ip, &sp);
 
@@ -149,23 +144,17 @@ static int allocate(struct fs *fs, struct inode *ip, uint32_t mode, uint64_t off
 	if (mode & FALLOC_FL_ZERO_RANGE) {
 		zero = span_covered(off, end);
 		file_take_back(fs, ip, off, end - off);
-		stored = edges_zero(fs, &map, off, end);
-		if (stored < 0)
-			return stored;
-		stored |= zero.first < zero.end; /* huge_zero stores too */
+		stored = zero.first < zero.end; /* by huge_zero */
+		res = edges_zero(fs, &map, off, end, &stored);
 	}
-	for (uint64_t at = sp.first; at < sp.end;) {
+	for (uint64_t at = sp.first; !res && at < sp.end;)
 		res = window_step(fs, ip, &at, sp.end, &zero);
-		if (res && stored)
-			pmem_fence(fs->pm);
-		if (res)
-			return res;
-	}
-	if (mode & FALLOC_FL_KEEP_SIZE || end <= size)
-		return attrs_commit(fs, ip, 0, stored);
 	map = map_of(ip);
-	res = file_zero_bytes(fs, &map, size, end);
-	return res < 0 ? res : attrs_commit(fs, ip, end, stored | res);
+	if (!res)
+		res = file_zero_bytes(fs, &map, size, new_size, &stored);
+	if (stored)
+		pmem_fence(fs->pm);
+	return res ? res : attrs_commit(fs, ip, new_size);
 }
 
 /*
@@ -179,14 +168,14 @@ static int punch(struct fs *fs, struct inode *ip, uint64_t off, uint64_t end)
 	struct map map = map_of(ip);
 	struct inode_edit edit;
 	struct tx tx;
-	int more, err;
+	int stored = 0, more, err;
 
 	file_take_back(fs, ip, off, end - off);
-	more = edges_zero(fs, &map, off, end);
-	if (more < 0)
-		return more;
-	if (more)
+	err = edges_zero(fs, &map, off, end, &stored);
+	if (stored)
 		pmem_fence(fs->pm);
+	if (err)
+		return err;
 	do {
 		tx_begin(&tx, fs);
 		inode_edit_begin(&edit, ip);

@@ -68,8 +68,8 @@ static int extents_map(struct fs *fs, struct transfer *t, struct zus_io *io, uin
 		n = u64_min(len - io->mapped, (ext.n << PMFS2_BLOCK_SHIFT) - in);
 		if (only_written && ext.state != MAP_WRITTEN)
 			return 1;
-		if (ext.state == MAP_WRITTEN ? !extent_add(io, n, (ext.block << PMFS2_BLOCK_SHIFT) + in, 0) :
-					       !extent_add(io, n, 0, ZUS_EXT_HOLE))
+		if (ext.state == MAP_WRITTEN ? !extent_add(io, n, (ext.block << PMFS2_BLOCK_SHIFT) + in, 0)
+					     : !extent_add(io, n, 0, ZUS_EXT_HOLE))
 			return 0;
 	}
 	return 0;
@@ -230,8 +230,8 @@ static uint64_t leaf_start(const struct map_window *win, uint64_t off)
 }
 static uint64_t leaf_end(const struct map_window *win, uint64_t last_byte)
 {
-	return win->kind == MAP_WINDOW_HUGE ? (win->first + MAP_WINDOW) << PMFS2_BLOCK_SHIFT :
-					      round_down_to(last_byte, PMFS2_BLOCK_SIZE) + PMFS2_BLOCK_SIZE;
+	return win->kind == MAP_WINDOW_HUGE ? (win->first + MAP_WINDOW) << PMFS2_BLOCK_SHIFT
+					    : round_down_to(last_byte, PMFS2_BLOCK_SIZE) + PMFS2_BLOCK_SIZE;
 }
 
 /* Zeroes what a write of [io->off, end) does not cover of blocks that show nothing yet. */
@@ -288,11 +288,18 @@ static int window_map(struct fs *fs, struct transfer *t, struct zus_io *io, uint
 	return 0;
 }
 
+/* Nothing comes of the transfer. The fence is for the tail that begin_new zeroed: zeros found there count as durable. */
+static void window_cancel(struct fs *fs, struct transfer *t)
+{
+	map_window_cancel(fs, t->win);
+	pmem_fence(fs->pm);
+}
+
 static int begin_new(struct fs *fs, struct transfer *t, struct zus_io *io, uint64_t len)
 {
 	uint64_t first = io->off >> PMFS2_BLOCK_SHIFT, end, size;
+	int stored = 0, err = file_lock(fs, t->ip, 1);
 	struct map map;
-	int err = file_lock(fs, t->ip, 1);
 
 	if (err)
 		return err;
@@ -313,13 +320,12 @@ static int begin_new(struct fs *fs, struct transfer *t, struct zus_io *io, uint6
 		goto free_window;
 	size = le64_load(&t->ip->media->size);
 	map = map_of(t->ip);
-	err = io->off > size ? file_zero_bytes(fs, &map, size, io->off) : 0;
-	if (err >= 0)
+	err = io->off > size ? file_zero_bytes(fs, &map, size, io->off, &stored) : 0;
+	if (!err)
 		err = transfer_is_good(fs, t, io);
 	if (!err)
 		return 0;
-	pmem_fence(fs->pm); /* for a tail that was zeroed all the same: zeros found there count as durable */
-	map_window_cancel(fs, t->win);
+	window_cancel(fs, t);
 free_window:
 	free(t->win);
 unlock:
@@ -385,6 +391,34 @@ static void edit_written(struct inode_edit *edit, const struct zus_io *io)
 		edit->image.mode = le32_of(mode);
 }
 
+static int overwrite_changes_inode(const struct inode *ip, const struct zus_io *io)
+{
+	uint32_t mode = le32_get(ip->media->mode);
+	uint64_t now = fs_now();
+
+	return le64_load(&ip->media->mtime) != now || le64_load(&ip->media->ctime) != now ||
+	       (io->flags & ZUS_IO_KILL_PRIV && file_kill_priv(&mode));
+}
+
+/* 1: committed. 0: there was nothing to commit, and no fence. */
+static int overwrite_commit(struct fs *fs, struct inode *ip, const struct zus_io *io)
+{
+	struct inode_edit edit;
+	struct tx tx;
+	int err = 0, due;
+
+	mutex_lock(&ip->meta);
+	tx_begin(&tx, fs);
+	inode_edit_begin(&edit, ip);
+	edit_written(&edit, io);
+	inode_edit_log(&tx, &edit);
+	due = tx.n_words != 0; /* if not, somebody else has just set the same times */
+	if (due)
+		err = tx_commit(&tx);
+	mutex_unlock(&ip->meta);
+	return err ? err : due;
+}
+
 /*
  * Order: data stores by the transport, then either a fence, or a record with the times, whose fence covers both.
  * If cut: any part of the data may be there: an overwrite in place is not atomic.
@@ -392,31 +426,11 @@ static void edit_written(struct inode_edit *edit, const struct zus_io *io)
  */
 static int end_overwrite(struct fs *fs, struct inode *ip, const struct zus_io *io)
 {
-	uint32_t mode = le32_get(ip->media->mode);
-	uint64_t now = fs_now();
-	struct inode_edit edit;
-	struct tx tx;
-	int err;
+	int res = overwrite_changes_inode(ip, io) ? overwrite_commit(fs, ip, io) : 0;
 
-	if (le64_load(&ip->media->mtime) == now && le64_load(&ip->media->ctime) == now &&
-	    !(io->flags & ZUS_IO_KILL_PRIV && file_kill_priv(&mode))) {
+	if (!res)
 		pmem_fence(fs->pm);
-		return 0;
-	}
-	mutex_lock(&ip->meta);
-	tx_begin(&tx, fs);
-	inode_edit_begin(&edit, ip);
-	edit_written(&edit, io);
-	inode_edit_log(&tx, &edit);
-	if (tx.n_words) {
-		err = tx_commit(&tx);
-	} else {
-		/* Somebody else has just set the same times. */
-		pmem_fence(fs->pm);
-		err = 0;
-	}
-	mutex_unlock(&ip->meta);
-	return err;
+	return res < 0 ? res : 0;
 }
 
 /* Gives up what a short write did not reach. */
@@ -471,12 +485,10 @@ int file_io_end(struct fs *fs, struct zus_io *io, uint64_t done)
 	done = u64_min(done, io->mapped);
 	err = transfer_is_good(fs, t, io);
 	if (t->kind == TRANSFER_WRITE) {
-		if (done && !err) {
+		if (done && !err)
 			err = end_new(fs, t, io, done);
-		} else {
-			map_window_cancel(fs, t->win);
-			pmem_fence(fs->pm); /* for the tail that begin_new zeroed: zeros found there count as durable */
-		}
+		else
+			window_cancel(fs, t);
 		free(t->win);
 	} else {
 		if (t->kind == TRANSFER_OVERWRITE && done && !err)

@@ -16,9 +16,10 @@ int file_lock(struct fs *fs, struct inode *ip, int exclusive);
 int file_settle(struct fs *fs, struct inode *ip);
 
 /*
- * Zeroes those of the bytes [from, to) that stand in written blocks and are not zero. 1: stored (no fence), 0: nothing, -EUCLEAN.
+ * Zeroes those of the bytes [from, to) that stand in written blocks and are not zero. *io_stored becomes 1 if there were any, on
+ * errors too: the caller fences. -EUCLEAN, -EIO.
  */
-int file_zero_bytes(struct fs *fs, const struct map *map, uint64_t from, uint64_t to);
+int file_zero_bytes(struct fs *fs, const struct map *map, uint64_t from, uint64_t to, int *io_stored);
 /* Takes back extents given out for [off, off + len). */
 void file_take_back(struct fs *fs, struct inode *ip, uint64_t off, uint64_t len);
 /* Clears suid, and sgid where the group may execute. 1 if something changes. */

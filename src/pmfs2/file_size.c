@@ -5,7 +5,8 @@
  * Invariants:
  *  1. What stands in written blocks behind the end of file is anything (a huge leaf may reach far beyond it); whoever moves the
  *     end zeroes it first, durably.
- *  2. Zeros found there, under the exclusive lock, are durable: whoever stores some fences before dropping the lock.
+ *  2. Zeros found there, under the exclusive lock, are durable: whoever stores some fences before dropping the lock, also where
+ *     the operation fails.
  */
 #include <string.h>
 
@@ -14,8 +15,8 @@
 #include "pmfs2/intent.h"
 #include "pmfs2/media_error.h"
 
-/* Bytes at file offset off, which stand at addr. 1: stored, 0: they were zero; -EIO: some are bad. */
-static int range_zero(struct fs *fs, const uint8_t *addr, uint64_t len, const struct map *map, uint64_t off)
+/* Bytes at file offset off, which stand at addr. 0, or -EIO: some are bad. */
+static int range_zero(struct fs *fs, const uint8_t *addr, uint64_t len, const struct map *map, uint64_t off, int *io_stored)
 {
 	int is_zero;
 
@@ -24,17 +25,15 @@ static int range_zero(struct fs *fs, const uint8_t *addr, uint64_t len, const st
 	pmem_expect_end();
 	if (!is_zero)
 		pmem_zero(fs->pm, addr, len);
-	if (likely(!pmem_is_bad(fs->pm, addr, len)))
-		return !is_zero;
-	pmem_fence(fs->pm); /* for what was stored before: zeros found there count as durable */
-	return media_data_lost(fs, map->ino, off);
+	*io_stored |= !is_zero;
+	return likely(!pmem_is_bad(fs->pm, addr, len)) ? 0 : media_data_lost(fs, map->ino, off);
 }
 
-int file_zero_bytes(struct fs *fs, const struct map *map, uint64_t from, uint64_t to)
+int file_zero_bytes(struct fs *fs, const struct map *map, uint64_t from, uint64_t to, int *io_stored)
 {
 	uint64_t end = (to + PMFS2_BLOCK_SIZE - 1) >> PMFS2_BLOCK_SHIFT;
 	struct map_extent ext;
-	int res, stored = 0;
+	int res;
 
 	while (from < to) {
 		uint64_t start, stop;
@@ -42,17 +41,16 @@ int file_zero_bytes(struct fs *fs, const struct map *map, uint64_t from, uint64_
 
 		res = map_find_present(fs, map, from >> PMFS2_BLOCK_SHIFT, end, &ext);
 		if (res <= 0)
-			return res < 0 ? res : stored;
+			return res;
 		start = u64_max(from, ext.first << PMFS2_BLOCK_SHIFT);
 		stop = u64_min(to, (ext.first + ext.n) << PMFS2_BLOCK_SHIFT);
 		at = (const uint8_t *)fs_block(fs, ext.block) + (start - (ext.first << PMFS2_BLOCK_SHIFT));
-		res = ext.state == MAP_WRITTEN ? range_zero(fs, at, stop - start, map, start) : 0;
-		if (res < 0)
+		res = ext.state == MAP_WRITTEN ? range_zero(fs, at, stop - start, map, start, io_stored) : 0;
+		if (res)
 			return res;
-		stored |= res;
 		from = stop;
 	}
-	return stored;
+	return 0;
 }
 
 void file_take_back(struct fs *fs, struct inode *ip, uint64_t off, uint64_t len)
@@ -146,7 +144,8 @@ static int shrink_in_steps(struct fs *fs, struct inode_edit *edit)
 	if (err)
 		goto unreserve;
 	err = free_beyond(fs, edit->ip, own_intent ? (int64_t)slot : -1);
-	/* The size is set, and durable. What could not be freed now, the file's next user frees (file_lock), or the next mount. */
+	/* The size is set, and durable. What could not be freed now, the file's next user frees (file_lock), or the next mount.
+	 */
 	return err == -ENOMEM || err == -ENOSPC ? 0 : err;
 unreserve:
 	if (own_intent)
@@ -192,12 +191,12 @@ static int grow(struct fs *fs, struct inode_edit *edit, uint64_t size)
 {
 	struct map map = map_of_edit(edit);
 	struct tx tx;
-	int stored = file_zero_bytes(fs, &map, le64_get(edit->image.size), size);
+	int stored = 0, err = file_zero_bytes(fs, &map, le64_get(edit->image.size), size, &stored);
 
-	if (stored < 0)
-		return stored;
 	if (stored)
 		pmem_fence(fs->pm);
+	if (err)
+		return err;
 	edit->image.size = le64_of(size);
 	tx_begin(&tx, fs);
 	inode_edit_log(&tx, edit);
@@ -224,7 +223,7 @@ int file_resize(struct fs *fs, struct inode_edit *edit, uint64_t size)
 }
 
 /*
- * Order: the block is written and fenced here; the root word goes to media with the caller's record.
+ * Order: the block is written here, fenced by the caller; the root word goes to media with the caller's record.
  * If cut: the block is free. Recovered by: replay.
  */
 int file_put_block0(struct tx *tx, struct inode_edit *edit, const void *data, uint32_t len)
@@ -242,7 +241,6 @@ int file_put_block0(struct tx *tx, struct inode_edit *edit, const void *data, ui
 		return err;
 	memcpy(buf, data, len);
 	pmem_copy(fs->pm, fs_block(fs, run.block), buf, sizeof(buf));
-	pmem_fence(fs->pm);
 	tx_use(tx, run);
 	edit->image.root = le64_of(map_pack((struct entry_pos){ ino, 0, 0 }, PMFS2_ENTRY_DATA, run.block, 0));
 	edit->image.blocks = le64_of(le64_get(edit->image.blocks) + 1);

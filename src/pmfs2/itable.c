@@ -260,19 +260,22 @@ static int slot_search(struct fs *fs, struct itable_slot *slot, uint64_t n_scan)
 	return 0;
 }
 
-/* A fresh node with one entry, written directly. Given back by the caller on errors. */
-static int node_new(struct fs *fs, const struct entry_pos *pos, uint32_t index, const struct entry *child, struct run *out)
+/* A fresh node with this child and what else is in words, written directly. Given back by the caller on errors. */
+static int node_new(struct fs *fs, const le64 words[PMFS2_BLOCK_WORDS], struct run *out)
 {
-	uint64_t word = htole64(entry_pack(pos, child));
-	const le64 *node;
 	int err = alloc_run(fs, 0, 1, 0, out);
 
-	if (err)
-		return err;
-	node = fs_block(fs, out->block);
-	pmem_zero(fs->pm, node, PMFS2_BLOCK_SIZE);
-	pmem_copy(fs->pm, node + index, &word, sizeof(word));
-	return 0;
+	if (!err)
+		pmem_copy(fs->pm, fs_block(fs, out->block), words, PMFS2_BLOCK_SIZE);
+	return err;
+}
+
+/* The entry of a node of this level that leads to the chunk. */
+static le64 child_word(uint64_t chunk, uint32_t level, const struct entry *child)
+{
+	struct entry_pos pos = { .owner = PMFS2_INO_ITABLE, .level = level, .index = level_base(chunk, level) };
+
+	return le64_of(entry_pack(&pos, child));
 }
 
 /*
@@ -282,10 +285,12 @@ static int node_new(struct fs *fs, const struct entry_pos *pos, uint32_t index, 
 static int path_build(struct tx *tx, uint64_t chunk, uint32_t level, struct entry *e)
 {
 	for (uint32_t l = 1; l < level; l++) {
-		struct entry_pos pos = { .owner = PMFS2_INO_ITABLE, .level = l, .index = level_base(chunk, l) };
+		le64 words[PMFS2_BLOCK_WORDS] = { 0 };
 		struct run run;
-		int err = node_new(tx->fs, &pos, level_index(chunk, l), e, &run);
+		int err;
 
+		words[level_index(chunk, l)] = child_word(chunk, l, e);
+		err = node_new(tx->fs, words, &run);
 		if (err)
 			return err;
 		tx_use(tx, run);
@@ -303,6 +308,31 @@ static uint64_t root_word(const struct entry *e, uint32_t height)
 	return entry_pack(&pos, &root);
 }
 
+/* A new root above the old one, with the old one and the new chunk's path below it. */
+static int root_raise(struct tx *tx, uint64_t chunk, const struct entry *root, struct entry *e)
+{
+	struct entry old = *root, top = { .kind = PMFS2_ENTRY_NODE, .height = root->height + 1 };
+	le64 words[PMFS2_BLOCK_WORDS] = { 0 };
+	struct run run;
+	int err;
+
+	if (root->height == ITABLE_HEIGHT_MAX)
+		return -ENOSPC;
+	err = path_build(tx, chunk, top.height, e);
+	if (err)
+		return err;
+	old.height = 0;
+	words[0] = child_word(0, top.height, &old);
+	words[level_index(chunk, top.height)] = child_word(chunk, top.height, e);
+	err = node_new(tx->fs, words, &run);
+	if (err)
+		return err;
+	tx_use(tx, run);
+	top.block = run.block;
+	tx_put(tx, &tx->fs->state->itable_root, root_word(&top, top.height));
+	return 0;
+}
+
 /* Logs the words that make the chunk at e reachable. New nodes are written directly; the caller fences before the commit. */
 static int chunk_link(struct tx *tx, uint64_t chunk, struct entry e)
 {
@@ -314,29 +344,8 @@ static int chunk_link(struct tx *tx, uint64_t chunk, struct entry e)
 	/* There is a first chunk from mkfs on, and chunks_check has seen it. */
 	if (r <= 0)
 		return r ? r : damaged(fs, chunk, 0);
-	if (chunk >> (9 * root.height)) {
-		struct entry_pos pos = { .owner = PMFS2_INO_ITABLE, .level = root.height + 1 };
-		struct entry old = root;
-		struct run run;
-
-		if (root.height == ITABLE_HEIGHT_MAX)
-			return -ENOSPC;
-		old.height = 0;
-		err = node_new(fs, &pos, 0, &old, &run);
-		if (err)
-			return err;
-		tx_use(tx, run);
-		err = path_build(tx, chunk, root.height + 1, &e);
-		if (err)
-			return err;
-		pos.index = level_base(chunk, root.height + 1);
-		/* The node is not reachable yet: its second entry is stored directly as well. */
-		r = (int)level_index(chunk, root.height + 1);
-		pmem_copy(fs->pm, (const le64 *)fs_block(fs, run.block) + r, &(uint64_t){ htole64(entry_pack(&pos, &e)) }, 8);
-		root = (struct entry){ .block = run.block, .kind = PMFS2_ENTRY_NODE, .height = root.height + 1 };
-		tx_put(tx, &fs->state->itable_root, root_word(&root, root.height));
-		return 0;
-	}
+	if (chunk >> (9 * root.height))
+		return root_raise(tx, chunk, &root, &e);
 	for (level = root.height; level > 1; level--) {
 		struct entry next;
 
@@ -352,9 +361,7 @@ static int chunk_link(struct tx *tx, uint64_t chunk, struct entry e)
 	err = path_build(tx, chunk, level, &e);
 	if (err)
 		return err;
-	tx_put(tx, (const le64 *)fs_block(fs, root.block) + level_index(chunk, level),
-	       entry_pack(&(struct entry_pos){ .owner = PMFS2_INO_ITABLE, .level = level, .index = level_base(chunk, level) },
-			  &e));
+	tx_put(tx, (const le64 *)fs_block(fs, root.block) + level_index(chunk, level), le64_get(child_word(chunk, level, &e)));
 	return 0;
 }
 

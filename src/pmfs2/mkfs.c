@@ -46,31 +46,29 @@ static const void *block_at(const struct pmem *pm, uint64_t block)
 	return pm->base + (block << PMFS2_BLOCK_SHIFT);
 }
 
-/* Sets bits [from, to) of the bitmaps, which are zero so far. */
-static void bits_set(struct pmem *pm, const struct geometry *geo, uint64_t from, uint64_t to)
+/* The word of the bitmaps with the bits of blocks [first, first + 64): used is what is ours, and the last block. */
+static uint64_t bitmap_word(const struct geometry *geo, uint64_t first)
 {
-	const le64 *words = block_at(pm, geo->bitmaps);
+	uint64_t used = geo->data + PMFS2_CHUNK_BLOCKS, last = geo->n_blocks - 1, word = 0;
 
-	while (from < to) {
-		uint64_t n = u64_min(to - from, 64 - from % 64);
-		uint64_t mask = (n == 64 ? ~0ull : (1ull << n) - 1) << (from % 64);
-
-		pmem_or64(pm, words + from / 64, mask);
-		pmem_flush(pm, words + from / 64, 8);
-		from += n;
-	}
+	if (first < used)
+		word = used - first >= 64 ? ~0ull : (1ull << (used - first)) - 1;
+	return last - first < 64 ? word | 1ull << (last - first) : word;
 }
 
 static void bitmaps_write(struct pmem *pm, const struct geometry *geo)
 {
 	uint64_t n_bitmaps = (geo->n_blocks + PMFS2_GROUP_BLOCKS - 1) / PMFS2_GROUP_BLOCKS;
 
-	/* A sparse file stays sparse: zero blocks are not written again. */
-	for (uint64_t i = 0; i < n_bitmaps; i++)
-		if (!pmem_is_zero(block_at(pm, geo->bitmaps + i), PMFS2_BLOCK_SIZE))
-			pmem_zero(pm, block_at(pm, geo->bitmaps + i), PMFS2_BLOCK_SIZE);
-	bits_set(pm, geo, 0, geo->data + PMFS2_CHUNK_BLOCKS);
-	bits_set(pm, geo, geo->n_blocks - 1, geo->n_blocks);
+	for (uint64_t i = 0; i < n_bitmaps; i++) {
+		le64 words[PMFS2_BLOCK_WORDS];
+
+		for (uint64_t w = 0; w < PMFS2_BLOCK_WORDS; w++)
+			words[w] = le64_of(bitmap_word(geo, i * PMFS2_GROUP_BLOCKS + w * 64));
+		/* A sparse file stays sparse: zero blocks are not written again. */
+		if (memcmp(words, block_at(pm, geo->bitmaps + i), sizeof(words)))
+			pmem_copy(pm, block_at(pm, geo->bitmaps + i), words, sizeof(words));
+	}
 }
 
 static void intents_write(struct pmem *pm, const struct geometry *geo)
@@ -174,6 +172,11 @@ static int super_fill(const struct geometry *geo, const struct mkfs_params *para
 	return 0;
 }
 
+/*
+ * Order: both superblocks are wiped; fence; everything; fence; both superblocks; fence.
+ * If cut: no file system, or, behind the second fence, the new one with one superblock or two.
+ * Recovered by: super_read, which takes the copy; fsck writes the other one.
+ */
 int mkfs_format(struct pmem *pm, const struct mkfs_params *params, struct pmfs2_super *out_sb)
 {
 	struct geometry geo;
@@ -195,8 +198,8 @@ int mkfs_format(struct pmem *pm, const struct mkfs_params *params, struct pmfs2_
 	root_write(pm, &geo, params);
 	state_write(pm, &geo);
 	pmem_fence(pm);
+	/* Each has its checksum, and what they speak of is durable: in any order, torn or whole, one that is whole will do. */
 	pmem_copy(pm, block_at(pm, geo.n_blocks - 1), &sb, sizeof(sb));
-	pmem_fence(pm);
 	pmem_copy(pm, block_at(pm, 0), &sb, sizeof(sb));
 	pmem_fence(pm);
 	if (out_sb)

@@ -21,6 +21,15 @@ struct xset {
 	uint32_t used;
 };
 
+/* The same in memory of its own, heap, as a block of xattrs has it. */
+struct new_set {
+	struct set_block {
+		struct pmfs2_xattr_block head; /* zero until it is stored in a block */
+		uint8_t bytes[];
+	} * block;
+	uint32_t used; /* bytes */
+};
+
 /* A record, its lengths read once and checked. */
 struct xrec {
 	const uint8_t *at; /* the whole record */
@@ -119,7 +128,8 @@ static int block_find(struct fs *fs, const struct pmfs2_inode *image, struct run
 	blk = fs_block(fs, e.block);
 	*out = (struct run){ e.block, le32_get(blk->n_blocks) };
 	if (!out->n || out->n > PMFS2_XATTR_BLOCKS_MAX || !fs_block_ok(fs, e.block, out->n))
-		return fs_corrupt(fs, "inode %llu: damaged xattr block %llu", (unsigned long long)ino, (unsigned long long)e.block);
+		return fs_corrupt(fs, "inode %llu: damaged xattr block %llu", (unsigned long long)ino,
+				  (unsigned long long)e.block);
 	return 0;
 }
 
@@ -236,27 +246,27 @@ int xattr_free_all(struct tx *tx, struct inode_edit *edit)
 	return 0;
 }
 
-/* Writes the set to a fresh run of blocks and points image at it. */
-static int block_store(struct tx *tx, struct inode_edit *edit, const struct xset *set, uint32_t alloc_flags)
+/* Writes the set to a fresh run of blocks and points image at it. One copy: a header of its own would share a line. */
+static int block_store(struct tx *tx, struct inode_edit *edit, struct new_set *set, uint32_t alloc_flags)
 {
 	struct entry_pos pos = { .owner = le64_get(edit->image.ino) };
-	struct pmfs2_xattr_block head = {
-		.magic = le32_of(PMFS2_MAGIC_XATTR),
-		.owner = edit->image.ino,
-		.used = le32_of(set->used),
-	};
+	struct pmfs2_xattr_block *head = &set->block->head;
 	struct fs *fs = tx->fs;
 	struct run run;
-	uint32_t n = (uint32_t)((sizeof(head) + set->used + PMFS2_BLOCK_SIZE - 1) / PMFS2_BLOCK_SIZE);
+	uint32_t len = (uint32_t)sizeof(*head) + set->used, n = (len + PMFS2_BLOCK_SIZE - 1) / PMFS2_BLOCK_SIZE;
 	int err = alloc_run(fs, 0, n, ALLOC_EXACT | alloc_flags, &run);
 
 	if (err)
 		return err;
-	head.block = le64_of(run.block);
-	head.n_blocks = le32_of(n);
-	head.crc = le32_of(~crc32c(crc32c(~0u, &head, sizeof(head)), set->bytes, set->used));
-	pmem_copy(fs->pm, fs_block(fs, run.block), &head, sizeof(head));
-	pmem_copy(fs->pm, (const uint8_t *)fs_block(fs, run.block) + sizeof(head), set->bytes, set->used);
+	*head = (struct pmfs2_xattr_block){
+		.magic = le32_of(PMFS2_MAGIC_XATTR),
+		.owner = edit->image.ino,
+		.used = le32_of(set->used),
+		.block = le64_of(run.block),
+		.n_blocks = le32_of(n),
+	};
+	head->crc = le32_of(~crc32c(~0u, set->block, len));
+	pmem_copy(fs->pm, fs_block(fs, run.block), set->block, len);
 	tx_use(tx, run);
 	edit->image.xattr = le64_of(entry_pack(&pos, &(struct entry){ .block = run.block, .kind = PMFS2_ENTRY_XATTR }));
 	edit->image.blocks = le64_of(le64_get(edit->image.blocks) + n);
@@ -264,7 +274,7 @@ static int block_store(struct tx *tx, struct inode_edit *edit, const struct xset
 }
 
 /* shrinks: what there was took no less; it works on a full device. */
-static int set_store(struct tx *tx, struct inode_edit *edit, const struct xset *set, int shrinks, int *io_fence)
+static int set_store(struct tx *tx, struct inode_edit *edit, struct new_set *set, int shrinks, int *io_fence)
 {
 	struct pmfs2_inode *image = &edit->image;
 	int err = xattr_free_all(tx, edit);
@@ -279,7 +289,7 @@ static int set_store(struct tx *tx, struct inode_edit *edit, const struct xset *
 		return 0;
 	if (!S_ISLNK(le32_get(image->mode)) && set->used <= PMFS2_INODE_TAIL) {
 		memset(image->tail, 0, sizeof(image->tail));
-		memcpy(image->tail, set->bytes, set->used);
+		memcpy(image->tail, set->block->bytes, set->used);
 		image->inline_xattr_len = le16_of((uint16_t)set->used);
 		return 0;
 	}
@@ -303,24 +313,24 @@ static uint32_t rec_build(uint8_t *to, const struct xname *name, const struct zu
 
 /* The set without old (if at is not NULL) and with name and value (if value is not NULL), in memory of its own. */
 static int set_build(const struct xset *set, const struct xrec *old, const struct xname *name, const struct zus_blob *value,
-		     struct xset *out)
+		     struct new_set *out)
 {
 	uint64_t add = value ? round_up_to(sizeof(struct pmfs2_xattr_rec) + name->len + (uint64_t)value->len, 8) : 0;
 	uint32_t before = old->at ? (uint32_t)(old->at - set->bytes) : set->used, skip = old->at ? old->len : 0;
-	uint8_t *bytes;
+	struct set_block *block;
 
 	if (value && value->len > ZUS_XATTR_SIZE_MAX)
 		return -E2BIG;
 	if (set->used - skip + add > SET_MAX)
 		return -ENOSPC;
-	bytes = calloc(1, set->used - skip + add + 8);
-	if (!bytes)
+	block = calloc(1, sizeof(*block) + set->used - skip + add + 8);
+	if (!block)
 		return -ENOMEM;
-	memcpy(bytes, set->bytes, before);
-	memcpy(bytes + before, set->bytes + before + skip, set->used - before - skip);
-	*out = (struct xset){ bytes, set->used - skip };
+	memcpy(block->bytes, set->bytes, before);
+	memcpy(block->bytes + before, set->bytes + before + skip, set->used - before - skip);
+	*out = (struct new_set){ block, set->used - skip };
 	if (value)
-		out->used += rec_build(bytes + out->used, name, value);
+		out->used += rec_build(block->bytes + out->used, name, value);
 	return 0;
 }
 
@@ -328,7 +338,8 @@ int xattr_change(struct tx *tx, struct inode_edit *edit, struct zus_name name, c
 		 int *io_fence)
 {
 	struct xrec old = { 0 };
-	struct xset set, new;
+	struct new_set new;
+	struct xset set;
 	struct xname xn;
 	int r = name_split(name, &xn);
 
@@ -348,6 +359,6 @@ int xattr_change(struct tx *tx, struct inode_edit *edit, struct zus_name name, c
 	if (r)
 		return r;
 	r = set_store(tx, edit, &new, new.used <= set.used, io_fence);
-	free((void *)(uintptr_t)new.bytes);
+	free(new.block);
 	return r;
 }

@@ -145,7 +145,7 @@ int exec_step(struct exec *x, uint32_t step)
 	struct exec_done *done = &x->done[step];
 
 	crash_thread_set(s->thread + 1);
-	crash_clock_set(step + 1);
+	crash_clock_set(step / x->w->tick + 1);
 	if (x->sim)
 		pmem_sim_begin(x->sim, s->name);
 	__atomic_store_n(&done->begin, __atomic_add_fetch(&x->stamp, 1, __ATOMIC_SEQ_CST), __ATOMIC_SEQ_CST);

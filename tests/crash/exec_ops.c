@@ -13,6 +13,7 @@
 
 #include "base/util.h"
 #include "crash/exec_private.h"
+#include "pmem/badpages.h"
 
 #define EXTENTS_MAX 64u
 #define WRITE_BYTES_MAX (64ull << 20)
@@ -39,7 +40,8 @@ static void bytes_fill(uint8_t *buf, uint32_t step, uint64_t off, uint64_t len)
 	}
 }
 
-static int transfer(struct exec *x, uint64_t node, struct zus_io io, const uint8_t *buf)
+/* buf NULL: no bytes are moved. At most limit bytes are said to be done. */
+static int transfer(struct exec *x, uint64_t node, struct zus_io io, const uint8_t *buf, uint64_t limit)
 {
 	struct zus_extent ext[EXTENTS_MAX];
 	uint64_t done = 0;
@@ -55,8 +57,7 @@ static int transfer(struct exec *x, uint64_t node, struct zus_io io, const uint8
 		x->fs->ops->dev_write(x->fs, ext[i].dev_off, buf + done, ext[i].len);
 		done += ext[i].len;
 	}
-	if (!buf)
-		done = io.mapped;
+	done = u64_min(buf ? done : io.mapped, limit);
 	err = x->fs->ops->io_end(x->fs, &io, done);
 	return err ? err : (int)done;
 }
@@ -83,7 +84,7 @@ static int node_write(struct exec *x, uint64_t node, struct zus_io io, uint32_t 
 	for (uint64_t at = 0; at < io.len && res >= 0; at += (uint64_t)res) {
 		struct zus_io part = { .off = io.off + at, .len = io.len - at, .flags = io.flags | ZUS_IO_WRITE };
 
-		res = transfer(x, node, part, buf + at);
+		res = transfer(x, node, part, buf + at, UINT64_MAX);
 		if (!res)
 			res = -EIO;
 	}
@@ -103,9 +104,44 @@ static int op_write(struct exec *x, uint64_t node, const struct workload_op *op,
 	return node_write(x, node, io, step);
 }
 
+/* As when whoever sends the bytes dies: all are stored, some count. */
+static int op_cutwrite(struct exec *x, uint64_t node, const struct workload_op *op, uint32_t step)
+{
+	struct zus_io io = { .off = op->arg[0], .len = op->arg[1], .flags = ZUS_IO_WRITE };
+	uint8_t *buf;
+	int res;
+
+	if (io.len > WRITE_BYTES_MAX)
+		return -EINVAL;
+	buf = malloc(io.len + 1);
+	if (!buf)
+		return -ENOMEM;
+	bytes_fill(buf, step, io.off, io.len);
+	res = transfer(x, node, io, buf, op->arg[2]);
+	free(buf);
+	return res < 0 ? res : 0;
+}
+
+/* Of a hole the block that a write would take now. Nothing on another file system than the one that is recorded. */
+static int op_poison(struct exec *x, uint64_t node, const struct workload_op *op)
+{
+	struct zus_extent ext;
+	struct zus_io io = { .node = node, .off = op->arg[0], .len = 1, .flags = ZUS_IO_WRITE, .ext = &ext, .ext_cap = 1 };
+	int err;
+
+	if (!x->sim)
+		return 0;
+	err = x->fs->ops->io_begin(x->fs, &io);
+	if (!err)
+		err = x->fs->ops->io_end(x->fs, &io, 0);
+	if (!err)
+		err = pmem_faults_catch();
+	return err ? err : pmem_poison(x->sim, ext.dev_off, 1);
+}
+
 static int op_read(struct exec *x, uint64_t node, const struct workload_op *op)
 {
-	int res = transfer(x, node, (struct zus_io){ .off = op->arg[0], .len = op->arg[1] }, NULL);
+	int res = transfer(x, node, (struct zus_io){ .off = op->arg[0], .len = op->arg[1] }, NULL, UINT64_MAX);
 
 	return res < 0 ? res : 0;
 }
@@ -224,22 +260,14 @@ struct acl_entry {
 	uint32_t id;
 };
 
-/* The owner, so many users, group, mask, others: as posix_acl_to_xattr() has them. */
-static int op_setacl(struct exec *x, uint64_t node, const struct workload_op *op)
+/* The owner, so many users, group, mask, others: as posix_acl_to_xattr() has them. Heap; data NULL: no memory. */
+static struct zus_blob acl_new(uint64_t users)
 {
-	const char *name = op->arg[0] == ACL_DEFAULT ? "system.posix_acl_default" : "system.posix_acl_access";
-	struct zus_setxattr set = { .name = xattr_name(name) };
-	struct acl_entry *acl;
-	uint64_t users = op->arg[1], n = 0;
-	int err;
+	struct acl_entry *acl = calloc(users + 5, sizeof(*acl));
+	uint64_t n = 0;
 
-	if (!users)
-		return x->fs->ops->removexattr(x->fs, node, set.name);
-	if (users > ACL_ENTRIES_MAX)
-		return -EINVAL;
-	acl = calloc(users + 5, sizeof(*acl));
 	if (!acl)
-		return -ENOMEM;
+		return (struct zus_blob){ NULL, 0 };
 	memcpy(&acl[0], "\2\0\0\0", 4); /* version; an entry is 8 bytes, the head 4 */
 	acl[++n] = (struct acl_entry){ 0x01, 6, ~0u };
 	for (uint32_t i = 0; i < users; i++)
@@ -248,11 +276,44 @@ static int op_setacl(struct exec *x, uint64_t node, const struct workload_op *op
 	acl[++n] = (struct acl_entry){ 0x10, 7, ~0u };
 	acl[++n] = (struct acl_entry){ 0x20, 4, ~0u };
 	memmove((uint8_t *)acl + 4, acl + 1, n * sizeof(*acl));
-	set.value = (struct zus_blob){ acl, (uint32_t)(4 + n * sizeof(*acl)) };
+	return (struct zus_blob){ acl, (uint32_t)(4 + n * sizeof(*acl)) };
+}
+
+static int op_setacl(struct exec *x, uint64_t node, const struct workload_op *op)
+{
+	const char *name = op->arg[0] == ACL_DEFAULT ? "system.posix_acl_default" : "system.posix_acl_access";
+	struct zus_setxattr set = { .name = xattr_name(name) };
+	uint64_t users = op->arg[1];
+	int err;
+
+	if (!users)
+		return x->fs->ops->removexattr(x->fs, node, set.name);
+	if (users > ACL_ENTRIES_MAX)
+		return -EINVAL;
+	set.value = acl_new(users);
+	if (!set.value.data)
+		return -ENOMEM;
 	set.set_mode = op->arg[0] == ACL_ACCESS;
 	set.mode = 0674;
 	err = x->fs->ops->setxattr(x->fs, node, &set);
-	free(acl);
+	free((void *)(uintptr_t)set.value.data);
+	return err;
+}
+
+/* As chmod(2) of what has an ACL. */
+static int op_chmodacl(struct exec *x, uint64_t node, const struct workload_op *op)
+{
+	struct zus_setattr set = { .valid = ZUS_SET_MODE | ZUS_SET_ACL, .mode = (uint32_t)op->arg[0] & 07777 };
+	struct zus_attr attr;
+	int err;
+
+	if (op->arg[1] > ACL_ENTRIES_MAX)
+		return -EINVAL;
+	set.acl = acl_new(op->arg[1]);
+	if (!set.acl.data)
+		return -ENOMEM;
+	err = x->fs->ops->setattr(x->fs, node, &set, &attr);
+	free((void *)(uintptr_t)set.acl.data);
 	return err;
 }
 
@@ -430,6 +491,10 @@ static int op_on_node(struct exec *x, uint64_t node, const struct workload_op *o
 	case OP_DWRITE:
 	case OP_WRITEN:
 		return op_write(x, node, op, step);
+	case OP_CUTWRITE:
+		return op_cutwrite(x, node, op, step);
+	case OP_POISON:
+		return op_poison(x, node, op);
 	case OP_READ:
 		return op_read(x, node, op);
 	case OP_FALLOC:
@@ -443,6 +508,8 @@ static int op_on_node(struct exec *x, uint64_t node, const struct workload_op *o
 		return x->fs->ops->removexattr(x->fs, node, xattr_name(op->to));
 	case OP_SETACL:
 		return op_setacl(x, node, op);
+	case OP_CHMODACL:
+		return op_chmodacl(x, node, op);
 	default:
 		return op_setattr(x, node, op, step);
 	}

@@ -33,7 +33,7 @@ static inline uint64_t gen_rand_begin(uint64_t i, uint64_t seed)
 }
 
 /* rare.c */
-#define RARE_WORKLOADS 24u
+#define RARE_WORKLOADS 35u
 char *rare_text(uint64_t i, uint64_t seed);
 
 #endif

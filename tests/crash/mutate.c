@@ -76,6 +76,19 @@ static void *shared_alloc(size_t len)
 	return p == MAP_FAILED ? NULL : p;
 }
 
+/* One of the texts in only, which commas divide, is in text. */
+static int is_wanted(const char *text, const char *only)
+{
+	for (const char *at = only; at && *at; at += strcspn(at, ","), at += *at == ',') {
+		char part[128];
+
+		snprintf(part, sizeof(part), "%.*s", (int)strcspn(at, ","), at);
+		if (strstr(text, part))
+			return 1;
+	}
+	return !only;
+}
+
 /* --- processes ----------------------------------------------------------------------------------------------------------- */
 
 /* Calls work(run, i) for i of 0..n-1, each in a process of its own, some at a time; ended(run, i, status) here when it is over.
@@ -92,7 +105,7 @@ static void farm_start(struct mutation_run *run, const struct farm *farm, uint32
 {
 	pid_t pid;
 
-	fflush(stdout);
+	fflush(stdout); /* or the child says it again */
 	pid = fork();
 	if (pid == 0) {
 		alarm(farm->limit_s);
@@ -159,10 +172,15 @@ static int wants_repairs(const struct mutation_run *run)
 
 static void plan_scenarios(struct mutation_run *run)
 {
-	int more = wants_repairs(run) ? 1 : -1;
+	const char *classes = run->opt->classes;
+	int more = wants_repairs(run) && is_wanted("fsck", classes) ? 1 : -1;
 
-	run->plan[run->n_plan++] = (struct planned){ .text = strdup("mkfs on an empty device"), .scenario = scenario_mkfs_empty };
-	run->plan[run->n_plan++] = (struct planned){ .text = strdup("mkfs over another"), .scenario = scenario_mkfs_over };
+	if (is_wanted("mkfs", classes)) {
+		run->plan[run->n_plan++] =
+			(struct planned){ .text = strdup("mkfs on an empty device"), .scenario = scenario_mkfs_empty };
+		run->plan[run->n_plan++] =
+			(struct planned){ .text = strdup("mkfs over another"), .scenario = scenario_mkfs_over };
+	}
 	for (uint32_t code = 0; more >= 0 && run->n_plan < PLAN_MAX; code++) {
 		struct planned *p = &run->plan[run->n_plan];
 		const char *name;
@@ -186,9 +204,12 @@ static int plan_new(struct mutation_run *run)
 
 	plan_scenarios(run);
 	for (uint64_t i = 0; !err && i < plan.total && run->n_plan < PLAN_MAX; i++) {
-		struct planned *p = &run->plan[run->n_plan++];
+		struct planned *p = &run->plan[run->n_plan];
 
+		if (!is_wanted(plan_class_name(&plan, i), run->opt->classes))
+			continue;
 		p->text = plan_workload(&plan, i, &p->explore);
+		run->n_plan++;
 	}
 	for (uint32_t i = 0; i < run->n_plan; i++)
 		err = run->plan[i].text ? err : -ENOMEM;
@@ -424,19 +445,6 @@ static int table_print(const struct mutation_run *run, double seconds)
 
 /* --- the whole ----------------------------------------------------------------------------------------------------------- */
 
-/* One of the texts in only, which commas divide, is in text. */
-static int is_wanted(const char *text, const char *only)
-{
-	for (const char *at = only; at && *at; at += strcspn(at, ","), at += *at == ',') {
-		char part[128];
-
-		snprintf(part, sizeof(part), "%.*s", (int)strcspn(at, ","), at);
-		if (strstr(text, part))
-			return 1;
-	}
-	return !only;
-}
-
 /* Only those that are wanted. */
 static void mutants_select(struct mutation_run *run, const char *only)
 {
@@ -491,6 +499,19 @@ static void run_free(struct mutation_run *run)
 	free(run);
 }
 
+static int plan_print(const struct mutation_run *run)
+{
+	printf("%8s %6s  %s\n", "seconds", "sites", "workload, the quickest first");
+	for (uint32_t o = 0; o < run->n_plan; o++) {
+		uint32_t i = run->order[o], n = 0;
+
+		for (uint32_t s = 0; s < run->n_sites; s++)
+			n += run->reach[(size_t)i * run->n_sites + s];
+		printf("%8.1f %6u  %s\n", run->plan[i].seconds, n, run->plan[i].text);
+	}
+	return 0;
+}
+
 static int plan_run(struct mutation_run *run)
 {
 	const struct farm farm = { run->n_plan, PLAN_LIMIT_S, "workloads", plan_try, plan_ended };
@@ -518,14 +539,16 @@ int mutate_run(const struct mutate_options *opt)
 		const struct farm proofs = { run->n_plan, 0, "proofs", proof_try, proof_ended };
 
 		err = plan_run(run);
-		if (!err)
+		if (!err && !opt->plan)
 			err = farm_run(run, &mutants);
-		if (!err)
+		if (!err && !opt->plan)
 			err = farm_run(run, &proofs);
-		if (!err)
+		if (!err && !opt->plan)
 			proofs_apply(run);
 	}
-	if (!err)
+	if (!err && opt->plan)
+		rc = plan_print(run);
+	else if (!err)
 		rc = opt->list ? 0 : table_print(run, seconds_of(CLOCK_MONOTONIC) - start);
 	else if (err != -ECANCELED)
 		fprintf(stderr, "crash-mutate: %s\n", strerror(-err));

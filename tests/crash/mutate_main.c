@@ -13,9 +13,11 @@ static const char usage[] =
 	"and lets the crash explorer look\n"
 	"for it. Prints a table; fails if something went unnoticed.\n"
 	"\n"
+	"  -c, --class NAME only workloads of this class, or of one of NAME,NAME...: mkfs, fsck, rare, ace1...\n"
 	"  -j, --jobs N     processes at a time (default: one for each core)\n"
 	"  -l, --list       only list the mutations\n"
 	"  -o, --only TEXT  only mutations whose FILE:LINE:CALL:MUTATION has TEXT in it, or one of TEXT,TEXT...\n"
+	"  -p, --plan       only explore the workloads as they are: seconds, and sites reached, of each\n"
 	"  -s, --seed N     of sampled workloads (default 1)\n"
 	"  -t, --time S     seconds of a CPU for each mutation (default 300)\n"
 	"  -h, --help       this text\n"
@@ -42,9 +44,11 @@ static int number(const char *text, uint64_t min, uint64_t max, uint64_t *out)
 int main(int argc, char **argv)
 {
 	static const struct option longs[] = {
+		{ "class", required_argument, NULL, 'c' },
 		{ "jobs", required_argument, NULL, 'j' },
 		{ "list", no_argument, NULL, 'l' },
 		{ "only", required_argument, NULL, 'o' },
+		{ "plan", no_argument, NULL, 'p' },
 		{ "seed", required_argument, NULL, 's' },
 		{ "time", required_argument, NULL, 't' },
 		{ "help", no_argument, NULL, 'h' },
@@ -55,13 +59,17 @@ int main(int argc, char **argv)
 	struct mutate_options opt = { .seed = 1 };
 	int c, bad = 0;
 
-	while ((c = getopt_long(argc, argv, "j:lo:s:t:h", longs, NULL)) != -1) {
+	while ((c = getopt_long(argc, argv, "c:j:lo:ps:t:h", longs, NULL)) != -1) {
 		if (c == 'j')
 			bad |= number(optarg, 1, 1024, &jobs);
+		else if (c == 'c')
+			opt.classes = optarg;
 		else if (c == 'l')
 			opt.list = 1;
 		else if (c == 'o')
 			opt.only = optarg;
+		else if (c == 'p')
+			opt.plan = 1;
 		else if (c == 's')
 			bad |= number(optarg, 0, UINT64_MAX, &opt.seed);
 		else if (c == 't')

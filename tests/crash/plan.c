@@ -113,3 +113,12 @@ char *plan_workload(const struct plan *plan, uint64_t i, struct explore_options 
 	i = i * part->stride + part->offset;
 	return part->class->text(part->class->count ? i % part->class->count : i, plan->seed);
 }
+
+const char *plan_class_name(const struct plan *plan, uint64_t i)
+{
+	const struct plan_part *part = plan->parts;
+
+	for (; i >= part->count; part++)
+		i -= part->count;
+	return part->class ? part->class->name : "";
+}

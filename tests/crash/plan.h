@@ -44,4 +44,7 @@ void plan_text(const char *text, const struct plan_wish *wish, struct plan *out)
 /* Workload number i as text, heap, with its options. NULL: no memory. */
 char *plan_workload(const struct plan *plan, uint64_t i, struct explore_options *out_opt);
 
+/* The class of workload number i; "" where the plan has none. */
+const char *plan_class_name(const struct plan *plan, uint64_t i);
+
 #endif

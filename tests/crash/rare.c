@@ -31,6 +31,25 @@ static const char *const texts[RARE_WORKLOADS] = {
 	/* the second and the third chunk of inodes */
 	"mkdir A; creatn A/f 250 | creatn A/g 6",
 	"@chunks=2 creatn f 254 | creat g; creat h",
+	/* failed operations: a device that is full half-way, bytes that do not come, a bad page */
+	"creat foo; write foo 4k 300; write foo 400k 40k; fill full 0 | falloc foo zero 0 4200",
+	"creat foo; write foo 0 5000; cutwrite foo 5000 3000 0 | cutwrite foo 20k 4k 0; truncate foo 7000",
+	"creat foo; write foo 0 5000; cutwrite foo 5000 3000 0 | cutwrite foo 6000 9000 5000",
+	"creat foo; write foo 0 5000; poison foo 30000; cutwrite foo 5000 3000 0 | write foo 30000 10; truncate foo 7000",
+	"@mib=12 creat foo; falloc foo keep 0 2M; write foo 0 5000; poison foo 16k; cutwrite foo 5000 3000 0 | "
+	"truncate foo 20000; truncate foo 7000",
+	"@mib=12 creat foo; falloc foo keep 0 2M; write foo 0 5000; poison foo 16k; cutwrite foo 5000 3000 0 | "
+	"write foo 30000 10; truncate foo 7000",
+	"@mib=12 creat foo; falloc foo keep 0 2M; write foo 0 5000; poison foo 16k | falloc foo zerokeep 4000 12500",
+	/* times that do not change within a tick, so that there is no record; two threads that set the same one */
+	"@tick=99 creat foo; write foo 0 200 | write foo 64 16; falloc foo punch 32 16",
+	"@sched=5,tick=2 creat foo; write foo 0 200 | write foo 64 16; [t2] write foo 128 16",
+	/* a mode and an ACL in one step */
+	"creat foo; setacl foo access 60 | chmodacl foo 0640 50; chmodacl foo 0600 3",
+	/* by hash 14 names of one quarter: an empty half beside a new bucket, a name there, then a split with a gap */
+	"mkdir A; creat A/b%255; creat A/ac%255; creat A/aj%255; creat A/bf%255; creat A/br%255; creat A/cb%255; creat A/cq%255; "
+	"creat A/l%255; creat A/t%255; creat A/u%255; creat A/ah%255; creat A/ai%255; creat A/an%255; creat A/ar%255 | "
+	"creat A/c%255; creat A/dj%255",
 	/* a directory that loses and gets buckets */
 	"mkdir A; creatn A/f%190 40; unlinkn A/f%190 38 | unlink A/f38%190; unlink A/f39%190; creat A/x",
 	"mkdir A; creatn A/f%190 60; unlinkn A/f%190 60 | creatn A/g%190 10",

@@ -63,7 +63,7 @@ static void model_end(struct model *m)
 	m->fs = NULL;
 }
 
-/* A full device is a matter of each file system's own. */
+/* A full device or a bad page is a matter of each file system's own. */
 static int model_fits(const struct workload *w)
 {
 	for (uint32_t i = 0; i < w->n_ops; i++)
@@ -104,7 +104,7 @@ static void model_step(struct model *m, struct run *run, uint32_t step)
 
 	if (!m->fs || run->failed)
 		return;
-	if (got == -ENOSPC) {
+	if (got == -ENOSPC || got == -EIO) {
 		model_end(m);
 		return;
 	}

@@ -96,6 +96,7 @@ static unsigned int partial_of(const struct workload_op *op)
 	case OP_WRITE:
 	case OP_DWRITE:
 	case OP_WRITEN:
+	case OP_CUTWRITE:
 		return PARTIAL_WRITE;
 	case OP_PUNCHN:
 		return PARTIAL_ZERO | PARTIAL_ALLOC;

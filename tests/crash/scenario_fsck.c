@@ -1,83 +1,162 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * A crash in a repair: whatever it leaves, the next repair finishes, and a check behind that finds nothing. One scenario for each
- * problem that fsck knows, on the golden image with that defect.
+ * A crash in a repair: whatever it leaves, the next repair finishes: a check behind that finds nothing, and a mount shows what it
+ * shows behind a repair that nothing cuts. One scenario for each problem that fsck knows, on the golden image with that defect.
  */
+#include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include "crash/scenario.h"
 #include "fsck/fsck.h"
 #include "fsck/golden.h"
-#include "pmfs2/mount.h"
 
-static int run_fsck(struct pmem *pm, enum fsck_mode mode, struct fsck_result *res)
+/* In the directory of the golden image that has a node: a repair that gives each of them back goes by a few fences a name. */
+#define NAMES 12u
+
+struct repair {
+	enum fsck_code code;
+	char *want; /* what a mount shows behind a repair that nothing cuts */
+};
+
+static int run_fsck(struct pmem *pm, enum fsck_mode mode, int force, struct fsck_result *res)
 {
-	const struct fsck_options opt = { .mode = mode, .force = 1, .threads = 1 };
+	const struct fsck_options opt = { .mode = mode, .force = force, .threads = 1 };
 
 	return fsck_run(pm, &opt, res);
 }
 
-static int prepare(void *ctx, struct pmem *pm)
+static void damaged_make(struct pmem *pm, enum fsck_code code)
 {
-	const enum fsck_code *code = ctx;
 	struct golden g;
 
-	golden_make(pm, &g);
-	golden_recipe_find(*code)(&g);
-	return 0;
+	golden_make(pm, NAMES, &g);
+	golden_recipe_find(code)(&g);
+}
+
+/* The inode that /lost+found gets is any free one. */
+static void number_drop(char *text)
+{
+	static const char before[] = "/lost+found ino ";
+	char *at = strstr(text, before);
+
+	if (!at)
+		return;
+	at += strlen(before);
+	memmove(at, at + strspn(at, "0123456789"), strlen(at + strspn(at, "0123456789")) + 1);
+}
+
+/* What a mount shows, heap. NULL: it cannot, and why. */
+static char *shown(struct pmem *pm, char *why, size_t why_size)
+{
+	char *text = NULL;
+	size_t size;
+	FILE *f = open_memstream(&text, &size);
+	int err = f ? golden_walk(pm, f) : -ENOMEM;
+
+	if (f && fclose(f) && !err)
+		err = -ENOMEM;
+	if (!err) {
+		number_drop(text);
+		return text;
+	}
+	snprintf(why, why_size, "no mount, or not to be read: %s", strerror(-err));
+	free(text);
+	return NULL;
+}
+
+/* On a device that is not recorded, and where nothing is done wrong (pmem/site.h). */
+static int want_find(struct repair *rep)
+{
+	struct fsck_result res;
+	struct pmem *pm;
+	char why[100];
+	int err = pmem_open_anon(GOLDEN_BYTES, &pm);
+
+	if (err)
+		return err;
+	damaged_make(pm, rep->code);
+	err = run_fsck(pm, FSCK_YES, 1, &res);
+	if (!err)
+		rep->want = shown(pm, why, sizeof(why));
+	pmem_close(pm);
+	return err ? err : rep->want ? 0 : -EUCLEAN;
+}
+
+static int prepare(void *ctx, struct pmem *pm)
+{
+	struct repair *rep = ctx;
+	int err = rep->want ? 0 : want_find(rep);
+
+	damaged_make(pm, rep->code);
+	return err;
 }
 
 static int act(void *ctx, struct pmem *pm)
 {
 	struct fsck_result res;
 
-	return run_fsck(pm, FSCK_YES, &res);
+	return run_fsck(pm, FSCK_YES, 1, &res);
 }
 
-/* Nothing is found any more, and it mounts. */
-static int check_clean(struct pmem *pm, char *why, size_t why_size)
+/* The first line that is not as it should be. */
+static void explain(const char *want, const char *got, char *why, size_t why_size)
+{
+	size_t line = 0, n = 0;
+
+	for (; want[n] && want[n] == got[n]; n++)
+		line = want[n] == '\n' ? n + 1 : line;
+	snprintf(why, why_size, "not as behind a repair that nothing cuts: '%.*s' instead of '%.*s'",
+		 (int)strcspn(got + line, "\n"), got + line, (int)strcspn(want + line, "\n"), want + line);
+}
+
+/* Nothing is found any more, and a mount shows what it should. */
+static int check_clean(const struct repair *rep, struct pmem *pm, char *why, size_t why_size)
 {
 	struct fsck_result res;
-	struct fs *fs;
-	int err = run_fsck(pm, FSCK_CHECK, &res);
+	int err = run_fsck(pm, FSCK_CHECK, 1, &res);
+	char *got;
 
 	if (err || res.n_found || res.records || res.intents) {
 		snprintf(why, why_size, "a check finds %u problems (%d)", res.n_found, err);
 		return 1;
 	}
-	err = fs_open(pm, NULL, 0, &fs);
-	if (err) {
-		snprintf(why, why_size, "no mount: %d", err);
+	got = shown(pm, why, why_size);
+	if (!got)
 		return 1;
-	}
-	(void)fs_detach(fs);
-	return 0;
+	err = strcmp(rep->want, got);
+	if (err)
+		explain(rep->want, got, why, why_size);
+	free(got);
+	return err != 0;
 }
 
+/* The next repair is as at a start of the machine: what says that it is clean is not looked at. */
 static int check(void *ctx, struct pmem *pm, int finished, char *why, size_t why_size)
 {
 	struct fsck_result res;
 
-	if (!finished && (run_fsck(pm, FSCK_YES, &res) || res.n_left)) {
+	if (!finished && (run_fsck(pm, FSCK_YES, 0, &res) || res.n_left)) {
 		snprintf(why, why_size, "the next repair leaves %u problems", res.n_left);
 		return 1;
 	}
-	return check_clean(pm, why, why_size);
+	return check_clean(ctx, pm, why, why_size);
 }
 
 int scenario_fsck(uint32_t code, struct scenario *out, const char **out_name)
 {
-	static enum fsck_code codes[FSCK_N_CODES];
+	static struct repair repairs[FSCK_N_CODES];
 
 	if (code >= FSCK_N_CODES || code == FSCK_MEDIA_ERROR)
 		return code >= FSCK_N_CODES ? -1 : 0;
-	codes[code] = (enum fsck_code)code;
+	repairs[code].code = (enum fsck_code)code;
 	*out_name = fsck_problem((enum fsck_code)code)->name;
 	*out = (struct scenario){
 		.mib = GOLDEN_BYTES >> 20,
 		.k = 1,
 		.cap = 60,
-		.ctx = &codes[code],
+		.ctx = &repairs[code],
 		.prepare = prepare,
 		.act = act,
 		.check = check,

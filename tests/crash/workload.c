@@ -259,8 +259,10 @@ static int geometry_parse(struct parser *p)
 			p->w->geo.keep = value != 0;
 		else if (!strncmp(p->at, "sched=", 6))
 			p->w->sched = (uint32_t)value;
+		else if (!strncmp(p->at, "tick=", 5))
+			p->w->tick = value ? (uint32_t)value : 1;
 		else
-			return parse_fail(p, "mib, rings, ring, chunks, intents, keep or sched is wanted");
+			return parse_fail(p, "mib, rings, ring, chunks, intents, keep, sched or tick is wanted");
 		p->at += len;
 		if (*p->at == ',')
 			p->at++;
@@ -335,8 +337,8 @@ static int whole_check(const struct parser *p)
 	const struct workload *w = p->w;
 
 	for (uint32_t i = w->n_setup_ops; i < w->n_ops; i++)
-		if (w->ops[i].kind == OP_FILL)
-			return parse_fail(p, "fill belongs into the preparation");
+		if (w->ops[i].kind == OP_FILL || w->ops[i].kind == OP_POISON)
+			return parse_fail(p, "%s belongs into the preparation", grammar_ops[w->ops[i].kind].name);
 	if (w->geo.mib < 4 || w->geo.mib > 1024 || !w->geo.rings || w->geo.rings > PMFS2_RINGS_MAX ||
 	    w->geo.ring_blocks < PMFS2_RING_BLOCKS_MIN)
 		return parse_fail(p, "mib=4.., rings=1..%u, ring=%u..", PMFS2_RINGS_MAX, PMFS2_RING_BLOCKS_MIN);
@@ -354,6 +356,7 @@ int workload_parse(const char *text, struct workload **out, char *why, size_t wh
 		return -ENOMEM;
 	p.w->geo = WORKLOAD_GEOMETRY_DEFAULT;
 	p.w->n_threads = 1;
+	p.w->tick = 1;
 	skip_blanks(&p);
 	if (*p.at == '@') {
 		p.at++;
@@ -423,6 +426,10 @@ static void geometry_print(FILE *f, const struct workload *w)
 	}
 	if (w->sched) {
 		fprintf(f, "%ssched=%u", sep, w->sched);
+		sep = ",";
+	}
+	if (w->tick > 1) {
+		fprintf(f, "%stick=%u", sep, w->tick);
 		sep = ",";
 	}
 	if (*sep == ',')

@@ -4,7 +4,8 @@
  *
  *	@mib=4,rings=2,ring=8 mkdir A; creat A/foo; write A/foo 0 100 | rename A/foo bar; [t2] unlink bar
  *
- *	@name=value,...	the device, optional, see struct workload_geometry; sched=N, see exec.h
+ *	@name=value,...	the device, optional, see struct workload_geometry; sched=N, see exec.h; tick=N: so many steps, one
+ *			behind the other, have the same time
  *	a; b; c | d; e	a, b, c prepare; d, e are tested. Without | all are tested
  *	[tN]		the tested operations from here on belong to thread N (1..4); each thread works in the order of the text
  *	PATH		names joined by /, from the root; "." is the root. NAME%N is NAME filled up with 'x' to N bytes
@@ -62,6 +63,9 @@ enum workload_kind {
 	OP_MKDIRN,
 	OP_UNLINKN,
 	OP_WRITEN,
+	OP_CUTWRITE,
+	OP_POISON,
+	OP_CHMODACL,
 	OP_CHMODN,
 	OP_PUNCHN,
 	OP_KINDS,
@@ -110,6 +114,7 @@ struct workload_geometry {
 struct workload {
 	struct workload_geometry geo;
 	uint32_t sched; /* schedule of the threads, see exec.h; 0: none */
+	uint32_t tick; /* steps of the same time; 1 */
 	uint32_t n_threads;
 	uint32_t n_ops, n_setup_ops;
 	struct workload_op *ops; /* those that prepare first */

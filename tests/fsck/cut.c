@@ -87,7 +87,7 @@ static void child_run(struct child *c, enum fsck_code code)
 
 	if (pmem_sim_new(GOLDEN_BYTES, PMEM_SIM_RECORD | PMEM_SIM_NO_BASE, &c->pm))
 		_exit(2);
-	golden_make(c->pm, &g);
+	golden_make(c->pm, GOLDEN_MANY, &g);
 	golden_recipe_find(code)(&g);
 	pmem_sim_reset_events(c->pm);
 	memcpy(c->image, c->pm->base, GOLDEN_BYTES);

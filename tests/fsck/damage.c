@@ -27,7 +27,7 @@ int main(int argc, char **argv)
 		return 1;
 	}
 	close(fd);
-	golden_make(pm, &g);
+	golden_make(pm, GOLDEN_MANY, &g);
 	if (code == FSCK_MEDIA_ERROR) {
 		fprintf(stderr, "a file has no page that cannot be read\n");
 		return 1;

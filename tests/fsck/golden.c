@@ -65,7 +65,7 @@ static void trial_start(struct trial *t, enum fsck_code code)
 	t->code = code;
 	if (pmem_open_anon(GOLDEN_BYTES, &t->pm))
 		abort();
-	golden_make(t->pm, &t->g);
+	golden_make(t->pm, GOLDEN_MANY, &t->g);
 	if (code < FSCK_N_CODES)
 		golden_recipe_find(code)(&t->g);
 }

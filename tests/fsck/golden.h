@@ -28,7 +28,7 @@ struct golden {
 	uint64_t link, longlink;
 	uint64_t dev;
 	uint64_t hard; /* two names */
-	uint64_t dir; /* GOLDEN_MANY files */
+	uint64_t dir; /* GOLDEN_MANY files, or what is left of them */
 	uint64_t a, b, c; /* directories: /a, /a/b, /a/b/c */
 	uint64_t empty; /* directory */
 	uint64_t one; /* directory with x1 and y1 */
@@ -36,8 +36,11 @@ struct golden {
 	uint64_t orphan; /* deleted while in use: an intent */
 };
 
-/* Formats a device of GOLDEN_BYTES and fills it. The journal is empty, an orphan waits to be deleted. */
-void golden_make(struct pmem *pm, struct golden *g);
+/*
+ * Formats a device of GOLDEN_BYTES and fills it. The journal is empty, an orphan waits to be deleted. n_many: files that are left
+ * in /dir: GOLDEN_MANY, or fewer, where each costs time.
+ */
+void golden_make(struct pmem *pm, uint32_t n_many, struct golden *g);
 
 /* --- places on media, to be changed --------------------------------------------------------------------------------------- */
 

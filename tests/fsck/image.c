@@ -100,10 +100,25 @@ static void fill_files(struct zus_fs *fs, struct golden *g)
 	set_xattr(fs, g->attrs, "trusted.other", 10);
 }
 
-static void fill_others(struct zus_fs *fs, struct golden *g)
+/* So many files that the directory has a node, of which the first n stay. */
+static void fill_dir(struct zus_fs *fs, uint64_t dir, uint32_t n)
+{
+	char name[32];
+
+	for (uint32_t i = 0; i < GOLDEN_MANY; i++) {
+		snprintf(name, sizeof(name), "many-%03u", i);
+		make_file(fs, dir, name);
+	}
+	for (uint32_t i = n; i < GOLDEN_MANY; i++) {
+		snprintf(name, sizeof(name), "many-%03u", i);
+		must(fs->ops->unlink(fs, dir, name_of(name)), "unlink");
+	}
+}
+
+static void fill_others(struct zus_fs *fs, struct golden *g, uint32_t n_many)
 {
 	struct zus_new link = { .mode = S_IFLNK | 0777, .symlink = { "target/of", 9 } };
-	char target[300], name[32];
+	char target[300];
 
 	g->link = make(fs, ZUS_NODE_ROOT, "link", link);
 	memset(target, 'x', sizeof(target));
@@ -118,19 +133,16 @@ static void fill_others(struct zus_fs *fs, struct golden *g)
 	g->x1 = make_file(fs, g->one, "x1");
 	g->y1 = make_file(fs, g->one, "y1");
 	g->dir = make_dir(fs, ZUS_NODE_ROOT, "dir");
-	for (int i = 0; i < GOLDEN_MANY; i++) {
-		snprintf(name, sizeof(name), "many-%03d", i);
-		make_file(fs, g->dir, name);
-	}
+	fill_dir(fs, g->dir, n_many);
 }
 
-static void fill(struct zus_fs *fs, struct golden *g)
+static void fill(struct zus_fs *fs, struct golden *g, uint32_t n_many)
 {
 	struct zus_new new = { .mode = S_IFREG | 0600 };
 	struct zus_attr attr;
 
 	fill_files(fs, g);
-	fill_others(fs, g);
+	fill_others(fs, g, n_many);
 	must(fs->ops->create(fs, ZUS_NODE_ROOT, name_of("orphan"), &new, &attr), "orphan");
 	g->orphan = attr.node;
 	write_blocks(fs, g->orphan, 3);
@@ -148,7 +160,7 @@ static void nodes_to_numbers(struct golden *g)
 		*nodes[i] &= (1ull << PMFS2_INO_BITS) - 1;
 }
 
-void golden_make(struct pmem *pm, struct golden *g)
+void golden_make(struct pmem *pm, uint32_t n_many, struct golden *g)
 {
 	const struct mkfs_params params = { .label = "golden", .uuid = { 1, 2, 3 } };
 	struct zus_fs *fs;
@@ -166,7 +178,7 @@ void golden_make(struct pmem *pm, struct golden *g)
 		super_seal(sb);
 	}
 	must(pmfs2_mount_pmem(pm, NULL, 0, &fs), "mount");
-	fill(fs, g);
+	fill(fs, g, n_many);
 	nodes_to_numbers(g);
 	journal_checkpoint(fs_of(fs));
 	fs_detach(fs_of(fs));

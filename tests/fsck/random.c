@@ -86,7 +86,7 @@ int main(int argc, char **argv)
 
 	if (!saved || !nowhere || pmem_open_anon(GOLDEN_BYTES, &pm))
 		return 1;
-	golden_make(pm, &g);
+	golden_make(pm, GOLDEN_MANY, &g);
 	memcpy(saved, pm->base, GOLDEN_BYTES);
 	for (int i = 0; i < n; i++) {
 		uint64_t state = seed + (uint64_t)i;

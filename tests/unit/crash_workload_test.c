@@ -63,6 +63,7 @@ static void workload_printed_and_parsed_is_the_same(void)
 	check_round_trip("creat foo");
 	check_round_trip("creat foo |");
 	check_round_trip("| creat foo;");
+	check_round_trip("@keep=1,tick=3 creat foo; poison foo 4k | cutwrite foo 0 9000 5000; chmodacl foo 0640 3");
 	for (uint32_t i = 0; workload_bugs[i].name; i++)
 		check_round_trip(workload_bugs[i].text);
 }
@@ -80,6 +81,7 @@ static void workload_that_makes_no_sense_is_refused(void)
 		"write a x 1",
 		"write a 0 end",
 		"creat a | creat b | creat c",
+		"creat a | poison a 0",
 		"[t5] creat a",
 		"creatn a 0",
 		"| fill a 3",
