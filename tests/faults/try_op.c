@@ -2,6 +2,7 @@
 /* See try_op.h. */
 #include "faults/try_op.h"
 
+#include "base/log.h"
 #include "faults/fault.h"
 
 struct expected {
@@ -131,4 +132,28 @@ int trial_run(const struct trial *t, struct trial_result *out)
 	tree_free(&want.before);
 	tree_free(&want.after);
 	return bad != 0;
+}
+
+void trials_run(struct trial t)
+{
+	struct trial_result res, sum = { 0 };
+	struct image img;
+	int bad = 0;
+
+	log_set_level(-1);
+	image_build(&img, TRIALS_IMAGE_BYTES);
+	t.img = &img;
+	for (uint32_t i = 0; i < scene_n_ops; i++) {
+		t.op = &scene_ops[i];
+		bad |= trial_run(&t, &res);
+		sum.n_trials += res.n_trials;
+		sum.n_refused += res.n_refused;
+		sum.n_done += res.n_done;
+	}
+	printf("# %u operations, %u failed calls: %u refused, %u done without\n", scene_n_ops, sum.n_trials, sum.n_refused,
+	       sum.n_done);
+	fault_sites_print();
+	image_free(&img);
+	CHECK(sum.n_trials > 0);
+	CHECK(!bad);
 }

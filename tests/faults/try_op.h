@@ -5,6 +5,8 @@
 
 #include "faults/scene.h"
 
+#define TRIALS_IMAGE_BYTES (32ull << 20)
+
 struct trial {
 	const struct image *img;
 	const struct scene_op *op;
@@ -24,5 +26,7 @@ struct trial_result {
 
 /* For each call number until none fails. 0, or 1 with what was wrong printed as comments. */
 int trial_run(const struct trial *t, struct trial_result *out);
+/* The same for every operation of the table, on an image of its own; t->op and t->img are not looked at. A case of TAP. */
+void trials_run(struct trial t);
 
 #endif

@@ -12,45 +12,20 @@
 #include "faults/try_op.h"
 
 #define MIB (1024ull * 1024)
-#define IMAGE_BYTES (32 * MIB)
-
-static void ops_run(uint32_t kinds, int forever, unsigned int crash_every)
-{
-	struct image img;
-	struct trial_result res, sum = { 0 };
-	int bad = 0;
-
-	log_set_level(-1);
-	image_build(&img, IMAGE_BYTES);
-	for (uint32_t i = 0; i < scene_n_ops; i++) {
-		struct trial t = { &img, &scene_ops[i], kinds, forever, -ENOMEM, crash_every };
-
-		bad |= trial_run(&t, &res);
-		sum.n_trials += res.n_trials;
-		sum.n_refused += res.n_refused;
-		sum.n_done += res.n_done;
-	}
-	printf("# %u operations, %u failed calls: %u refused, %u done without\n", scene_n_ops, sum.n_trials, sum.n_refused,
-	       sum.n_done);
-	fault_sites_print();
-	image_free(&img);
-	CHECK(sum.n_trials > 0);
-	CHECK(!bad);
-}
 
 static void memory_at_each_call_of_each_operation(void)
 {
-	ops_run(FAULT_MEMORY, 0, 5);
+	trials_run((struct trial){ .kinds = FAULT_MEMORY, .forever = 0, .error = -ENOMEM, .crash_every = 5 });
 }
 
 static void memory_from_each_call_on_of_each_operation(void)
 {
-	ops_run(FAULT_MEMORY, 1, 0);
+	trials_run((struct trial){ .kinds = FAULT_MEMORY, .forever = 1, .error = -ENOMEM, .crash_every = 0 });
 }
 
 static void commit_at_each_call_of_each_operation(void)
 {
-	ops_run(FAULT_COMMIT, 0, 5);
+	trials_run((struct trial){ .kinds = FAULT_COMMIT, .forever = 0, .error = -ENOMEM, .crash_every = 5 });
 }
 
 /* An image as a crash leaves it: records to replay, an orphan, a truncation and a shift under way. */
@@ -59,7 +34,7 @@ static void crashed_build(struct image *img)
 	struct scene sc;
 	struct image full;
 
-	image_build(&full, IMAGE_BYTES);
+	image_build(&full, TRIALS_IMAGE_BYTES);
 	*img = full;
 	scene_open(&sc, &full);
 	for (uint32_t i = 0; i < scene_n_ops; i++) {

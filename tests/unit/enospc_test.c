@@ -15,48 +15,24 @@
 #include "pmfs2/intent.h"
 
 #define MIB (1024ull * 1024)
-#define IMAGE_BYTES (32 * MIB)
+#define TRIALS_IMAGE_BYTES (32 * MIB)
 #define ROOT ZUS_NODE_ROOT
 
 /* --- calls that fail -------------------------------------------------------------------------------------------------------- */
 
-static void ops_run(uint32_t kinds, int forever, unsigned int crash_every)
-{
-	struct trial_result res, sum = { 0 };
-	struct image img;
-	int bad = 0;
-
-	log_set_level(-1);
-	image_build(&img, IMAGE_BYTES);
-	for (uint32_t i = 0; i < scene_n_ops; i++) {
-		struct trial t = { &img, &scene_ops[i], kinds, forever, -ENOSPC, crash_every };
-
-		bad |= trial_run(&t, &res);
-		sum.n_trials += res.n_trials;
-		sum.n_refused += res.n_refused;
-		sum.n_done += res.n_done;
-	}
-	printf("# %u operations, %u failed calls: %u refused, %u done without\n", scene_n_ops, sum.n_trials, sum.n_refused,
-	       sum.n_done);
-	fault_sites_print();
-	image_free(&img);
-	CHECK(sum.n_trials > 0);
-	CHECK(!bad);
-}
-
 static void blocks_at_each_allocation_of_each_operation(void)
 {
-	ops_run(FAULT_BLOCKS, 0, 4);
+	trials_run((struct trial){ .kinds = FAULT_BLOCKS, .forever = 0, .error = -ENOSPC, .crash_every = 4 });
 }
 
 static void blocks_from_each_allocation_on_of_each_operation(void)
 {
-	ops_run(FAULT_BLOCKS, 1, 0);
+	trials_run((struct trial){ .kinds = FAULT_BLOCKS, .forever = 1, .error = -ENOSPC, .crash_every = 0 });
 }
 
 static void inodes_and_intents_at_each_call_of_each_operation(void)
 {
-	ops_run(FAULT_INODES | FAULT_INTENTS, 0, 4);
+	trials_run((struct trial){ .kinds = FAULT_INODES | FAULT_INTENTS, .forever = 0, .error = -ENOSPC, .crash_every = 4 });
 }
 
 /* --- devices that are full -------------------------------------------------------------------------------------------------- */
@@ -79,7 +55,7 @@ static void full_build(struct image *img)
 	struct scene sc;
 	struct zus_statfs st;
 
-	image_build(img, IMAGE_BYTES);
+	image_build(img, TRIALS_IMAGE_BYTES);
 	scene_open(&sc, img);
 	file_fill(&sc.rig, rig_mknod(&sc.rig, ROOT, "fill", S_IFREG | 0600));
 	CHECK_EQ(sc.rig.fs->ops->statfs(sc.rig.fs, &st), 0);
@@ -411,7 +387,7 @@ static void half_way_is_finished_by_whoever_comes_next(void)
 	unsigned int n = 0;
 
 	log_set_level(-1);
-	image_build(&img, IMAGE_BYTES);
+	image_build(&img, TRIALS_IMAGE_BYTES);
 	for (size_t i = 0; i < ARRAY_SIZE(picks); i++) {
 		for (uint32_t k = 0; k < scene_n_ops; k++) {
 			struct scene_op op = scene_ops[k];
@@ -436,7 +412,7 @@ static void half_way_when_finishing_fails_is_tried_again(void)
 	char byte;
 
 	log_set_level(-1);
-	image_build(&img, IMAGE_BYTES);
+	image_build(&img, TRIALS_IMAGE_BYTES);
 	scene_open(&sc, &img);
 	node = img.node[NODE_MANY];
 	CHECK_EQ(sc.rig.fs->ops->getattr(sc.rig.fs, node, &attr), 0);
