@@ -15,7 +15,6 @@
 #include "pmfs2/intent.h"
 
 #define MIB (1024ull * 1024)
-#define TRIALS_IMAGE_BYTES (32 * MIB)
 #define ROOT ZUS_NODE_ROOT
 
 /* --- calls that fail -------------------------------------------------------------------------------------------------------- */
