@@ -42,6 +42,7 @@ struct mutate_options {
 	uint32_t limit_s; /* of a CPU, for each mutation */
 	uint64_t seed; /* of sampled workloads */
 	int list; /* only list */
+	int plan; /* only explore the plan, without mutations */
 	const char *only; /* parts of mutations' names "FILE:LINE:CALL:MUTATION", with commas between, or NULL: all */
 };
 
