@@ -499,19 +499,6 @@ static void run_free(struct mutation_run *run)
 	free(run);
 }
 
-static int plan_print(const struct mutation_run *run)
-{
-	printf("%8s %6s  %s\n", "seconds", "sites", "workload, the quickest first");
-	for (uint32_t o = 0; o < run->n_plan; o++) {
-		uint32_t i = run->order[o], n = 0;
-
-		for (uint32_t s = 0; s < run->n_sites; s++)
-			n += run->reach[(size_t)i * run->n_sites + s];
-		printf("%8.1f %6u  %s\n", run->plan[i].seconds, n, run->plan[i].text);
-	}
-	return 0;
-}
-
 static int plan_run(struct mutation_run *run)
 {
 	const struct farm farm = { run->n_plan, PLAN_LIMIT_S, "workloads", plan_try, plan_ended };
@@ -527,31 +514,46 @@ static int plan_run(struct mutation_run *run)
 	return err ? err : order_new(run);
 }
 
+static void plan_print(const struct mutation_run *run)
+{
+	for (uint32_t o = 0; o < run->n_plan; o++) {
+		const struct planned *p = &run->plan[run->order[o]];
+
+		printf("%8.2f s  %s\n", p->seconds, p->text);
+	}
+}
+
+static int mutants_run(struct mutation_run *run, double start)
+{
+	const struct farm mutants = { run->n_mutants, 0, "mutants", mutant_try, mutant_ended };
+	const struct farm proofs = { run->n_plan, 0, "proofs", proof_try, proof_ended };
+	int err = farm_run(run, &mutants);
+
+	if (!err)
+		err = farm_run(run, &proofs);
+	if (err)
+		return err;
+	proofs_apply(run);
+	return table_print(run, seconds_of(CLOCK_MONOTONIC) - start);
+}
+
 int mutate_run(const struct mutate_options *opt)
 {
 	struct mutation_run *run = calloc(1, sizeof(*run));
 	double start = seconds_of(CLOCK_MONOTONIC);
-	int rc = 2, err = run ? run_init(run, opt) : -ENOMEM;
+	int rc = 0, err = run ? run_init(run, opt) : -ENOMEM;
 
 	log_set_level(-1); /* what the engine says of damage is expected */
-	if (!err && !opt->list) {
-		const struct farm mutants = { run->n_mutants, 0, "mutants", mutant_try, mutant_ended };
-		const struct farm proofs = { run->n_plan, 0, "proofs", proof_try, proof_ended };
-
+	if (!err && !opt->list)
 		err = plan_run(run);
-		if (!err && !opt->plan)
-			err = farm_run(run, &mutants);
-		if (!err && !opt->plan)
-			err = farm_run(run, &proofs);
-		if (!err && !opt->plan)
-			proofs_apply(run);
-	}
 	if (!err && opt->plan)
-		rc = plan_print(run);
-	else if (!err)
-		rc = opt->list ? 0 : table_print(run, seconds_of(CLOCK_MONOTONIC) - start);
-	else if (err != -ECANCELED)
+		plan_print(run);
+	else if (!err && !opt->list)
+		rc = mutants_run(run, start);
+	if (rc < 0)
+		err = rc;
+	if (err && err != -ECANCELED)
 		fprintf(stderr, "crash-mutate: %s\n", strerror(-err));
 	run_free(run);
-	return rc;
+	return err ? 2 : rc;
 }

@@ -42,7 +42,7 @@ struct mutate_options {
 	uint32_t limit_s; /* of a CPU, for each mutation */
 	uint64_t seed; /* of sampled workloads */
 	int list; /* only list */
-	int plan; /* only explore the plan as it is, and print what each part takes */
+	int plan; /* only explore the plan, without mutations */
 	const char *only; /* parts of mutations' names "FILE:LINE:CALL:MUTATION", with commas between, or NULL: all */
 	const char *classes; /* classes of workloads ("mkfs" and "fsck": the scenarios), with commas between, or NULL: all */
 };

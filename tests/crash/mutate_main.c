@@ -17,7 +17,7 @@ static const char usage[] =
 	"  -j, --jobs N     processes at a time (default: one for each core)\n"
 	"  -l, --list       only list the mutations\n"
 	"  -o, --only TEXT  only mutations whose FILE:LINE:CALL:MUTATION has TEXT in it, or one of TEXT,TEXT...\n"
-	"  -p, --plan       only explore the workloads as they are: seconds, and sites reached, of each\n"
+	"  -p, --plan       only explore the plan, and say how long each part of it takes\n"
 	"  -s, --seed N     of sampled workloads (default 1)\n"
 	"  -t, --time S     seconds of a CPU for each mutation (default 300)\n"
 	"  -h, --help       this text\n"
