@@ -208,7 +208,6 @@ static int chunk_make(struct fsck *fk, uint64_t number)
 	head.crc = le32_of(crc32c_of(&head, 64));
 	pmem_zero(pm, disk_block(&fk->disk, block), (size_t)PMFS2_CHUNK_BLOCKS << PMFS2_BLOCK_SHIFT);
 	pmem_copy(pm, disk_block(&fk->disk, block), &head, sizeof(head));
-	pmem_fence(pm);
 	fk->chunk_block[number] = block;
 	return 0;
 }
@@ -238,7 +237,6 @@ static uint64_t level_build(struct fsck *fk, uint32_t level, uint64_t *blocks, u
 		pmem_copy(fk->disk.pm, disk_block(&fk->disk, block), words, sizeof(words));
 		blocks[node] = block;
 	}
-	pmem_fence(fk->disk.pm);
 	return n_nodes;
 }
 

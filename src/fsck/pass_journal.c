@@ -153,12 +153,10 @@ static int record_mend(struct fsck *fk, uint32_t number, struct ring_view *ring)
 	if (!fsck_found(fk, FSCK_JOURNAL_LOST, "journal: ring %u: the record at byte %llu is damaged, whole ones follow", number,
 			(unsigned long long)ring->off))
 		return fk->fixing ? -EUCLEAN : 0;
-	if (right) {
+	if (right)
 		pmem_copy(fk->disk.pm, at, buf, len);
-		pmem_fence(fk->disk.pm);
-	} else {
+	else
 		ring->off = next;
-	}
 	return 1;
 }
 
@@ -239,7 +237,6 @@ static int slot_is_newer(const struct pmfs2_horizon slots[2], int chosen, int ot
 /* What the valid slot may not hold. A count of slots that is about to wrap would make the next one look old: it begins anew. */
 static void horizon_fields_check(struct fsck *fk, const struct pmfs2_horizon *h, int chosen)
 {
-	const struct pmfs2_state *state = pmem_at(fk->disk.pm, PMFS2_BLOCK_SIZE);
 	int wraps = fk->written >> 62 != 0, late = fk->next_seq >> 62 != 0;
 
 	if (!late && !le64_get(h->zero[0]) && !le64_get(h->zero[1]) && fk->clean <= PMFS2_CLEAN_DAMAGED && !wraps)
@@ -250,10 +247,8 @@ static void horizon_fields_check(struct fsck *fk, const struct pmfs2_horizon *h,
 	if (wraps)
 		fk->written = chosen ? 1 : 2;
 	fix_horizon(fk, PMFS2_CLEAN_NO);
-	if (wraps) {
-		pmem_zero(fk->disk.pm, &state->horizon[chosen], sizeof(state->horizon[chosen]));
-		pmem_fence(fk->disk.pm);
-	}
+	if (wraps)
+		fix_horizon(fk, PMFS2_CLEAN_NO); /* over the one that would look newer */
 }
 
 static int horizon_read(struct fsck *fk)
@@ -275,10 +270,9 @@ static int horizon_read(struct fsck *fk)
 	if (chosen < 0)
 		return horizon_lost(fk);
 	h = &slots[chosen];
-	if (guessed == chosen && fsck_found(fk, FSCK_HORIZON_BIT, "state block: horizon slot %d has one wrong bit", chosen)) {
-		pmem_copy(fk->disk.pm, &state->horizon[chosen], h, sizeof(*h));
-		pmem_fence(fk->disk.pm);
-	}
+	/* It is taken as it was; the repair ends with a newer one in the other slot. */
+	if (guessed == chosen)
+		(void)fsck_found(fk, FSCK_HORIZON_BIT, "state block: horizon slot %d has one wrong bit", chosen);
 	fk->next_seq = le64_get(h->seq);
 	fk->written = le64_get(h->written);
 	fk->free_blocks = le64_get(h->free_blocks);
@@ -385,7 +379,6 @@ static void sequence_restart(struct fsck *fk)
 
 	pmem_zero(fk->disk.pm, pmem_at(fk->disk.pm, le64_get(fk->disk.sb.journal_block) << PMFS2_BLOCK_SHIFT),
 		  n << PMFS2_BLOCK_SHIFT);
-	pmem_fence(fk->disk.pm);
 	fk->next_seq = 1;
 	fix_horizon(fk, PMFS2_CLEAN_NO);
 }
@@ -413,10 +406,8 @@ int pass_journal(struct fsck *fk)
 		if (!err)
 			fsck_note(fk, "journal: %llu records %s", (unsigned long long)list.n,
 				  fk->fixing ? "replayed" : "seen as replayed");
-		if (!err && fk->fixing) {
-			pmem_fence(fk->disk.pm);
+		if (!err && fk->fixing)
 			fix_horizon(fk, fk->clean == PMFS2_CLEAN_DAMAGED ? PMFS2_CLEAN_DAMAGED : PMFS2_CLEAN_NO);
-		}
 		fk->res->records = list.n;
 		if (fk->clean == PMFS2_CLEAN_YES)
 			fk->clean = PMFS2_CLEAN_NO;
@@ -437,9 +428,6 @@ void pass_state(struct fsck *fk)
 	const struct pmfs2_state *state = disk_block(&fk->disk, 1);
 	size_t len = sizeof(*state) - offsetof(struct pmfs2_state, zero0);
 
-	if (!pmem_is_zero(state->zero0, len) &&
-	    fsck_found(fk, FSCK_STATE_RESERVED, "state block: reserved fields are not zero")) {
+	if (!pmem_is_zero(state->zero0, len) && fsck_found(fk, FSCK_STATE_RESERVED, "state block: reserved fields are not zero"))
 		pmem_zero(fk->disk.pm, state->zero0, len);
-		pmem_fence(fk->disk.pm);
-	}
 }

@@ -22,7 +22,7 @@
 	P(JOURNAL_RECORD, 0, "a journal record stores where no record may, or has the number of another one",                    \
 	  "it and later ones are not replayed")                                                                                  \
 	P(JOURNAL_LOST, 0, "a journal record is damaged, and whole ones follow in its ring",                                     \
-	  "one wrong bit is turned back; otherwise it alone is not replayed")                                     \
+	  "one wrong bit is turned back; otherwise it alone is not replayed")                                                    \
 	P(DAMAGE_MARK, 1, "a mount has found damage", "the mark is taken away once everything was checked")                      \
 	/* inode table */                                                                                                        \
 	P(ITABLE_ROOT, 0, "the root of the inode table is damaged", "one wrong bit is turned back, or the table is built anew")  \

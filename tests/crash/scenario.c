@@ -11,8 +11,6 @@
 #include "crash/images.h"
 #include "crash/word_map.h"
 
-#define FINE_BYTES 4096u /* tears everywhere in what is written of a superblock; larger copies are cut into parts */
-
 struct walk {
 	const struct scenario *sc;
 	struct scenario_result *out;
@@ -71,7 +69,7 @@ static int events_walk(struct walk *w, struct pmem *pm)
 	const struct pmem_event *ev;
 	size_t n = pmem_sim_events(pm, &ev);
 	struct flight *f;
-	int err = flight_new(w->canvas, 0, FINE_BYTES, &f);
+	int err = flight_new(w->canvas, 0, w->sc->fine_bytes, &f);
 
 	for (size_t i = 0; i < n && !err && !w->error && !w->out->failures; i++) {
 		if (ev[i].kind == PMEM_EVENT_FENCE)
