@@ -132,6 +132,18 @@ static int record_guess(const struct fsck *fk, const struct ring_view *ring, uin
 	return 0;
 }
 
+/* The one word that differs, not flushed: a record that is cut again is mended again. */
+static void record_store(struct fsck *fk, const uint8_t *at, const uint8_t *right, uint32_t len)
+{
+	for (uint32_t off = 0; off < len; off += 8) {
+		uint64_t word;
+
+		memcpy(&word, right + off, 8);
+		if (memcmp(at + off, &word, 8))
+			pmem_store64(fk->disk.pm, (const le64 *)(const void *)(at + off), le64toh(word));
+	}
+}
+
 /*
  * A record that is not whole ends a ring; a crash leaves that. But each record is durable before the next one of its ring is
  * begun: where whole ones follow, it is damage. Puts a record with one wrong bit right; one that is beyond that is left out,
@@ -141,6 +153,7 @@ static int record_mend(struct fsck *fk, uint32_t number, struct ring_view *ring)
 {
 	uint8_t buf[PMFS2_RECORD_MAX] __attribute__((aligned(8)));
 	const uint8_t *at = pmem_at(fk->disk.pm, ring->start + ring->off);
+	struct record mended;
 	uint64_t next = 0;
 	uint32_t len = 0;
 	int right;
@@ -154,8 +167,8 @@ static int record_mend(struct fsck *fk, uint32_t number, struct ring_view *ring)
 			(unsigned long long)ring->off))
 		return fk->fixing ? -EUCLEAN : 0;
 	if (right)
-		pmem_copy(fk->disk.pm, at, buf, len);
-	else
+		record_store(fk, at, buf, len);
+	if (!right || !record_read(fk, ring->start + ring->off, ring->size - ring->off, &mended))
 		ring->off = next;
 	return 1;
 }

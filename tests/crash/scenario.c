@@ -85,6 +85,16 @@ static int events_walk(struct walk *w, struct pmem *pm)
 	return err ? err : w->error;
 }
 
+/* What it leaves when nothing cuts it: if that is wrong, the rest need not be tried. */
+static void end_try(struct walk *w, const struct pmem *pm)
+{
+	canvas_load(w->canvas, pm->base);
+	if (!w->sc->check(w->sc->ctx, canvas_pm(w->canvas), 1, w->out->why, sizeof(w->out->why)))
+		return;
+	snprintf(w->out->image, sizeof(w->out->image), "end");
+	w->out->failures++;
+}
+
 int scenario_run(const struct scenario *sc, struct scenario_result *out)
 {
 	struct walk w = { .sc = sc, .out = out };
@@ -103,6 +113,7 @@ int scenario_run(const struct scenario *sc, struct scenario_result *out)
 	else
 		err = canvas_new(pm->size, &w.canvas);
 	if (!err) {
+		end_try(&w, pm);
 		canvas_load(w.canvas, pmem_sim_base_image(pm));
 		err = events_walk(&w, pm);
 		canvas_free(w.canvas);

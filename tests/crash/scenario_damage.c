@@ -44,9 +44,10 @@ static void record_bit(const struct golden *g)
 	ring[sizeof(struct pmfs2_record) + 100] ^= 0x20;
 }
 
-/* The rings are full of old records, with numbers that are above the new ones. */
+/* An old record has a number that is above the new ones. */
 static void numbers_end(const struct golden *g)
 {
+	owner_record(g, 0, 1ull << 61, g->small);
 	golden_horizon(g)->seq = le64_of(1ull << 62);
 	golden_horizon_seal(golden_horizon(g));
 }
@@ -58,11 +59,22 @@ static void slots_end(const struct golden *g)
 	golden_horizon_seal(golden_horizon(g));
 }
 
-/* The first of two chunks, and what leads to it. */
+static int is_free_run(const struct golden *g, uint64_t block, uint64_t n)
+{
+	while (n && !golden_bit_test(g, block + n - 1))
+		n--;
+	return !n;
+}
+
+/* The first of two chunks, and what leads to it. Where a new one will be made stands what was there. */
 static void chunk_lost(const struct golden *g)
 {
 	le64 *node = golden_block(g, golden_target(golden_state(g)->itable_root));
+	uint64_t block = round_up_to(le64_get(golden_super(g, 0)->data_block), PMFS2_CHUNK_BLOCKS);
 
+	while (!is_free_run(g, block, PMFS2_CHUNK_BLOCKS))
+		block += PMFS2_CHUNK_BLOCKS;
+	memcpy(golden_block(g, block), golden_chunk(g, 0), (size_t)PMFS2_CHUNK_BLOCKS << PMFS2_BLOCK_SHIFT);
 	memset(golden_chunk(g, 0), 0x33, sizeof(struct pmfs2_chunk));
 	node[0] = le64_of(0);
 }
@@ -85,12 +97,13 @@ static void huge_overlap(const struct golden *g)
 	golden_inode_seal(in);
 }
 
-/* The second of two records in a block of xattrs. */
+/* The second of two records in a block of xattrs. The first is not as in the block that it stood in alone, which is free now. */
 static void xattr_block_record(const struct golden *g)
 {
 	struct pmfs2_xattr_block *b = golden_block(g, golden_target(golden_inode(g, g->attrs)->xattr));
 	struct pmfs2_xattr_rec *rec = (void *)(b + 1);
 
+	memset((uint8_t *)rec + 64, 'v', 100);
 	rec = (void *)((uint8_t *)rec + le16_get(rec->rec_words) * 8u);
 	rec->rec_words = le16_of(0);
 	b->crc = le32_of(0);

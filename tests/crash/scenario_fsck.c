@@ -19,6 +19,7 @@
 
 struct repair {
 	golden_fn damage;
+	uint32_t n_found; /* problems that a repair says */
 	uint32_t n_unmarked; /* used blocks that it leaves marked as free */
 	char *want; /* what a mount shows behind a repair that nothing cuts */
 };
@@ -34,6 +35,8 @@ static void damaged_make(struct pmem *pm, const struct repair *rep)
 {
 	struct golden g;
 
+	/* A device has had another life: what is not written is not zero. */
+	memset(pm->base, 0xd7, pm->size);
 	golden_make(pm, NAMES, &g);
 	rep->damage(&g);
 }
@@ -84,6 +87,7 @@ static int want_find(struct repair *rep)
 	rep->n_unmarked = res.found[FSCK_BITMAP_UNMARKED];
 	if (!err)
 		err = run_fsck(pm, FSCK_YES, 1, &res);
+	rep->n_found = res.n_found;
 	if (!err)
 		rep->want = shown(pm, why, sizeof(why));
 	pmem_close(pm);
@@ -99,11 +103,14 @@ static int prepare(void *ctx, struct pmem *pm)
 	return err;
 }
 
+/* A repair that has to repair itself is none. */
 static int act(void *ctx, struct pmem *pm)
 {
+	const struct repair *rep = ctx;
 	struct fsck_result res;
+	int err = run_fsck(pm, FSCK_YES, 1, &res);
 
-	return run_fsck(pm, FSCK_YES, 1, &res);
+	return !err && res.n_found != rep->n_found ? -EUCLEAN : err;
 }
 
 /* The first line that is not as it should be. */
