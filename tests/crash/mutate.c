@@ -93,10 +93,8 @@ struct farm {
 
 static void farm_start(struct mutation_run *run, const struct farm *farm, uint32_t i, pid_t *out_pid)
 {
-	pid_t pid;
+	pid_t pid = fork();
 
-	fflush(stdout); /* or the child says it again */
-	pid = fork();
 	if (pid == 0) {
 		alarm(farm->limit_s);
 		farm->work(run, i);
@@ -124,6 +122,7 @@ static int farm_run(struct mutation_run *run, const struct farm *farm)
 
 	if (!pids)
 		return -ENOMEM;
+	fflush(stdout);
 	while (done < farm->n) {
 		int status;
 		pid_t pid;
@@ -436,19 +435,6 @@ static void run_free(struct mutation_run *run)
 	free(run);
 }
 
-static int plan_print(const struct mutation_run *run)
-{
-	printf("%8s %6s  %s\n", "seconds", "sites", "workload, the quickest first");
-	for (uint32_t o = 0; o < run->n_plan; o++) {
-		uint32_t i = run->order[o], n = 0;
-
-		for (uint32_t s = 0; s < run->n_sites; s++)
-			n += run->reach[(size_t)i * run->n_sites + s];
-		printf("%8.1f %6u  %s\n", run->plan[i].seconds, n, run->plan[i].text);
-	}
-	return 0;
-}
-
 static int plan_run(struct mutation_run *run)
 {
 	const struct farm farm = { run->n_plan, PLAN_LIMIT_S, "workloads", plan_try, plan_ended };
@@ -475,12 +461,10 @@ int mutate_run(const struct mutate_options *opt)
 		const struct farm farm = { run->n_mutants, opt->limit_s, "mutants", mutant_try, mutant_ended };
 
 		err = plan_run(run);
-		if (!err && !opt->plan)
+		if (!err)
 			err = farm_run(run, &farm);
 	}
-	if (!err && opt->plan)
-		rc = plan_print(run);
-	else if (!err)
+	if (!err)
 		rc = opt->list ? 0 : table_print(run, now_s() - start);
 	else if (err != -ECANCELED)
 		fprintf(stderr, "crash-mutate: %s\n", strerror(-err));

@@ -41,7 +41,6 @@ struct mutate_options {
 	uint32_t limit_s; /* for each mutation */
 	uint64_t seed; /* of sampled workloads */
 	int list; /* only list */
-	int plan; /* only explore the plan as it is, and print what each part takes */
 	const char *only; /* parts of mutations' names "FILE:LINE:CALL:MUTATION", with commas between, or NULL: all */
 	const char *classes; /* classes of workloads ("mkfs" and "fsck": the scenarios), with commas between, or NULL: all */
 };
