@@ -68,6 +68,7 @@ void fix_horizon(struct fsck *fk, uint64_t clean)
 	};
 
 	h.crc = le32_of(crc32c_of(&h, sizeof(h)));
+	pmem_fence(pm); /* all that was stored in place, before it counts as done */
 	pmem_copy(pm, &state->horizon[fk->written & 1], &h, sizeof(h));
 	pmem_fence(pm);
 }
@@ -91,10 +92,10 @@ void fix_commit(struct fix *fix)
 		.n_words = le32_of(fix->n_words),
 	};
 	fix->rec.crc = le32_of(~crc32c(le32_get(fk->disk.sb.journal_seed), &fix->rec, len));
+	pmem_fence(pm); /* new blocks and their bits, before a word leads to them */
 	pmem_copy(pm, ring, &fix->rec, len);
 	pmem_fence(pm);
 	rec_apply(pm, fix->words, fix->n_words);
-	pmem_fence(pm);
 	fix_horizon(fk, PMFS2_CLEAN_DAMAGED);
 }
 
@@ -173,7 +174,6 @@ uint64_t fix_alloc(struct fsck *fk, uint64_t n, uint64_t align)
 		pmem_or64(fk->disk.pm, word, 1ull << ((block + i) % 64));
 		pmem_flush(fk->disk.pm, word, 8);
 	}
-	pmem_fence(fk->disk.pm);
 	fk->free_blocks -= n;
 	fk->alloc_next = block + n;
 	return block;

@@ -25,8 +25,8 @@ void fix_fill(struct fix *fix, const le64 *addr, uint64_t value, uint32_t n_word
 /* An inode's image, sealed anew. */
 void fix_put_inode(struct fix *fix, const struct pmfs2_inode *media, struct pmfs2_inode *image);
 /*
- * Order: record, fence; in place, fence; horizon behind the record, fence. If cut: nothing, or everything after replay.
- * Durable on return: yes.
+ * Order: new blocks and their bits, which the caller has written, fence; record, fence; in place, fence; horizon behind the
+ * record, fence. If cut: nothing, or everything after replay. Durable on return: yes.
  */
 void fix_commit(struct fix *fix);
 
@@ -37,11 +37,12 @@ void fix_inode(struct fsck *fk, const struct pmfs2_inode *media, struct pmfs2_in
 /*
  * n free blocks at a multiple of align (a power of two): free in the bitmaps, and claimed by nothing, in this round or the scan
  * before; where there are none and everything is being repaired, also blocks that the bitmaps have as used. They are claimed and
- * marked as used then; if cut before anything leads to them, they are leaked. 0: none.
+ * marked as used then; if cut before anything leads to them, they are leaked. 0: none. Durable on return: no, nor need be what is
+ * written there: fix_commit sees to it.
  */
 uint64_t fix_alloc(struct fsck *fk, uint64_t n, uint64_t align);
 
-/* Writes the next horizon slot. clean: PMFS2_CLEAN_*. Durable on return: yes. */
+/* Writes the next horizon slot, behind all that was stored before. clean: PMFS2_CLEAN_*. Durable on return: yes. */
 void fix_horizon(struct fsck *fk, uint64_t clean);
 
 #endif

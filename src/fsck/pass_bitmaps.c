@@ -3,7 +3,8 @@
  * Pass "bitmaps". Proves: a block's bit is set if and only if something uses it, and the counts of free blocks and used inodes
  * are right. Bits behind the last block mean nothing.
  *
- * Repairs store single words; each is right by itself, so that a crash leaves some for the next run. Blocks that seem to be
+ * Repairs store single words, durable with the next horizon; each is right by itself, so that a crash leaves some for the next
+ * run. Blocks that seem to be
  * leaked are not freed while anything else is wrong: what is damaged may be what used them. Nor are bad ones: the engine keeps
  * them from being used again by leaving their bits set.
  */
@@ -35,7 +36,6 @@ static void run_store(struct diff *d)
 		pmem_flush(pm, word, 8);
 		block += n;
 	}
-	pmem_fence(pm);
 }
 
 /* Looks at blocks that nobody uses: bad ones are said with all others at the end. */

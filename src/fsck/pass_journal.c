@@ -133,6 +133,18 @@ static int record_guess(const struct fsck *fk, const struct ring_view *ring, uin
 	return 0;
 }
 
+/* The one word that differs, not flushed: a record that is cut again is mended again. */
+static void record_store(struct fsck *fk, const uint8_t *at, const uint8_t *right, uint32_t len)
+{
+	for (uint32_t off = 0; off < len; off += 8) {
+		uint64_t word;
+
+		memcpy(&word, right + off, 8);
+		if (memcmp(at + off, &word, 8))
+			pmem_store64(fk->disk.pm, (const le64 *)(const void *)(at + off), le64toh(word));
+	}
+}
+
 /*
  * A record that is not whole ends a ring; a crash leaves that. But each record is durable before the next one of its ring is
  * begun: where whole ones follow, it is damage. Puts a record with one wrong bit right; one that is beyond that is left out,
@@ -142,6 +154,7 @@ static int record_mend(struct fsck *fk, uint32_t number, struct ring_view *ring)
 {
 	uint8_t buf[PMFS2_RECORD_MAX] __attribute__((aligned(8)));
 	const uint8_t *at = pmem_at(fk->disk.pm, ring->start + ring->off);
+	struct record mended;
 	uint64_t next = 0;
 	uint32_t len = 0;
 	int right;
@@ -154,12 +167,10 @@ static int record_mend(struct fsck *fk, uint32_t number, struct ring_view *ring)
 	if (!fsck_found(fk, FSCK_JOURNAL_LOST, "journal: ring %u: the record at byte %llu is damaged, whole ones follow", number,
 			(unsigned long long)ring->off))
 		return fk->fixing ? -EUCLEAN : 0;
-	if (right) {
-		pmem_copy(fk->disk.pm, at, buf, len);
-		pmem_fence(fk->disk.pm);
-	} else {
+	if (right)
+		record_store(fk, at, buf, len);
+	if (!right || !record_read(fk, ring->start + ring->off, ring->size - ring->off, &mended))
 		ring->off = next;
-	}
 	return 1;
 }
 
@@ -240,7 +251,6 @@ static int slot_is_newer(const struct pmfs2_horizon slots[2], int chosen, int ot
 /* What the valid slot may not hold. A count of slots that is about to wrap would make the next one look old: it begins anew. */
 static void horizon_fields_check(struct fsck *fk, const struct pmfs2_horizon *h, int chosen)
 {
-	const struct pmfs2_state *state = pmem_at(fk->disk.pm, PMFS2_BLOCK_SIZE);
 	int wraps = fk->written >> 62 != 0, late = fk->next_seq >> 62 != 0;
 
 	if (!late && !le64_get(h->zero[0]) && !le64_get(h->zero[1]) && fk->clean <= PMFS2_CLEAN_DAMAGED && !wraps)
@@ -251,10 +261,8 @@ static void horizon_fields_check(struct fsck *fk, const struct pmfs2_horizon *h,
 	if (wraps)
 		fk->written = chosen ? 1 : 2;
 	fix_horizon(fk, PMFS2_CLEAN_NO);
-	if (wraps) {
-		pmem_zero(fk->disk.pm, &state->horizon[chosen], sizeof(state->horizon[chosen]));
-		pmem_fence(fk->disk.pm);
-	}
+	if (wraps)
+		fix_horizon(fk, PMFS2_CLEAN_NO); /* over the one that would look newer */
 }
 
 static int horizon_read(struct fsck *fk)
@@ -276,10 +284,9 @@ static int horizon_read(struct fsck *fk)
 	if (chosen < 0)
 		return horizon_lost(fk);
 	h = &slots[chosen];
-	if (guessed == chosen && fsck_found(fk, FSCK_HORIZON_BIT, "state block: horizon slot %d has one wrong bit", chosen)) {
-		pmem_copy(fk->disk.pm, &state->horizon[chosen], h, sizeof(*h));
-		pmem_fence(fk->disk.pm);
-	}
+	/* It is taken as it was; the repair ends with a newer one in the other slot. */
+	if (guessed == chosen)
+		(void)fsck_found(fk, FSCK_HORIZON_BIT, "state block: horizon slot %d has one wrong bit", chosen);
 	fk->next_seq = le64_get(h->seq);
 	fk->written = le64_get(h->written);
 	fk->free_blocks = le64_get(h->free_blocks);
@@ -419,7 +426,6 @@ static void sequence_restart(struct fsck *fk)
 
 	pmem_zero(fk->disk.pm, pmem_at(fk->disk.pm, le64_get(fk->disk.sb.journal_block) << PMFS2_BLOCK_SHIFT),
 		  n << PMFS2_BLOCK_SHIFT);
-	pmem_fence(fk->disk.pm);
 	fk->next_seq = 1;
 	fix_horizon(fk, PMFS2_CLEAN_NO);
 }
@@ -450,10 +456,8 @@ int pass_journal(struct fsck *fk)
 		if (!err)
 			fsck_note(fk, "journal: %llu records %s", (unsigned long long)list.n,
 				  fk->fixing ? "replayed" : "seen as replayed");
-		if (!err && fk->fixing) {
-			pmem_fence(fk->disk.pm);
+		if (!err && fk->fixing)
 			fix_horizon(fk, fk->clean == PMFS2_CLEAN_DAMAGED ? PMFS2_CLEAN_DAMAGED : PMFS2_CLEAN_NO);
-		}
 		fk->res->records = list.n;
 		if (fk->clean == PMFS2_CLEAN_YES)
 			fk->clean = PMFS2_CLEAN_NO;
@@ -477,9 +481,6 @@ void pass_state(struct fsck *fk)
 	const struct pmfs2_state *state = disk_block(&fk->disk, 1);
 	size_t len = sizeof(*state) - offsetof(struct pmfs2_state, zero0);
 
-	if (!pmem_is_zero(state->zero0, len) &&
-	    fsck_found(fk, FSCK_STATE_RESERVED, "state block: reserved fields are not zero")) {
+	if (!pmem_is_zero(state->zero0, len) && fsck_found(fk, FSCK_STATE_RESERVED, "state block: reserved fields are not zero"))
 		pmem_zero(fk->disk.pm, state->zero0, len);
-		pmem_fence(fk->disk.pm);
-	}
 }

@@ -16,7 +16,7 @@
 	P(SUPER_BOTH, 0, "both superblocks are damaged", "one wrong bit is turned back; otherwise nothing can be done")          \
 	P(SUPER_RESERVED, 1, "reserved fields of the superblock are not zero, or the label has no end", "zeroed")                \
 	P(STATE_RESERVED, 1, "reserved fields of the state block are not zero", "zeroed")                                        \
-	P(HORIZON_BIT, 1, "the newest horizon slot has one wrong bit", "turned back")                                            \
+	P(HORIZON_BIT, 1, "the newest horizon slot has one wrong bit", "written anew")                                           \
 	P(HORIZON_NONE, 0, "no valid horizon slot", "the journal is given up, a new horizon is written")                         \
 	P(HORIZON_RESERVED, 1, "fields of the horizon hold what they may not", "written anew")                                   \
 	P(HORIZON_LOST, 0, "a horizon slot is damaged, and records are missing that the other one needs",                        \

@@ -103,20 +103,22 @@ int claim_meta(struct inode_view *iv, uint64_t block, uint32_t n, const char *wh
 	return meta != 0;
 }
 
-/* Copies blocks of data; those that are metadata of somebody else become zeros. */
+/* Copies blocks of data, as many at a time as lie together; those that are metadata of somebody else become zeros. */
 static void data_copy(struct tree *t, uint64_t to, uint64_t from, uint32_t n)
 {
-	struct fsck *fk = t->fk;
+	struct disk *disk = &t->fk->disk;
 
-	for (uint32_t i = 0; i < n; i++) {
-		const void *dst = disk_block(&fk->disk, to + i);
+	for (uint32_t i = 0, part; i < n; i += part) {
+		int meta = claims_is_meta(&t->fk->before, from + i);
 
-		if (claims_is_meta(&fk->before, from + i))
-			pmem_zero(fk->disk.pm, dst, PMFS2_BLOCK_SIZE);
+		for (part = 1; i + part < n && claims_is_meta(&t->fk->before, from + i + part) == meta;)
+			part++;
+		if (meta)
+			pmem_zero(disk->pm, disk_block(disk, to + i), (size_t)part << PMFS2_BLOCK_SHIFT);
 		else
-			pmem_copy(fk->disk.pm, dst, disk_block(&fk->disk, from + i), PMFS2_BLOCK_SIZE);
+			pmem_copy(disk->pm, disk_block(disk, to + i), disk_block(disk, from + i),
+				  (size_t)part << PMFS2_BLOCK_SHIFT);
 	}
-	pmem_fence(fk->disk.pm);
 }
 
 /* A data entry whose block, or one of them, has another owner. 1: the entry is gone. */

@@ -171,20 +171,19 @@ static void inline_check(struct inode_view *iv)
 	iv->dirty = 1;
 }
 
-/* The set in new blocks, or in the tail if it fits there. */
-static void set_store(struct inode_view *iv, const uint8_t *set, uint32_t used)
+/* The set in new blocks, or in the tail if it fits there. It stands in buf behind the room for its header. */
+static void set_store(struct inode_view *iv, uint8_t *buf, uint32_t used)
 {
 	struct fsck *fk = iv->fk;
 	struct pmfs2_xattr_block head = { .magic = le32_of(PMFS2_MAGIC_XATTR), .owner = le64_of(iv->ino), .used = le32_of(used) };
 	uint32_t n = (HEAD_BYTES + used + PMFS2_BLOCK_SIZE - 1) / PMFS2_BLOCK_SIZE;
 	struct entry e = { .kind = PMFS2_ENTRY_XATTR };
-	const uint8_t *to;
 
 	iv->image.xattr = le64_of(0);
 	iv->dirty = 1;
 	if (used <= PMFS2_INODE_TAIL && !S_ISLNK(le32_get(iv->image.mode))) {
 		memset(iv->image.tail, 0, sizeof(iv->image.tail));
-		memcpy(iv->image.tail, set, used);
+		memcpy(iv->image.tail, buf + HEAD_BYTES, used);
 		iv->image.inline_xattr_len = le16_of((uint16_t)used);
 		return;
 	}
@@ -193,11 +192,9 @@ static void set_store(struct inode_view *iv, const uint8_t *set, uint32_t used)
 		return;
 	head.block = le64_of(e.block);
 	head.n_blocks = le32_of(n);
-	head.crc = le32_of(~crc32c(crc32c(~0u, &head, sizeof(head)), set, used));
-	to = disk_block(&fk->disk, e.block);
-	pmem_copy(fk->disk.pm, to, &head, sizeof(head));
-	pmem_copy(fk->disk.pm, to + sizeof(head), set, used);
-	pmem_fence(fk->disk.pm);
+	head.crc = le32_of(~crc32c(crc32c(~0u, &head, sizeof(head)), buf + HEAD_BYTES, used));
+	memcpy(buf, &head, sizeof(head));
+	pmem_copy(fk->disk.pm, disk_block(&fk->disk, e.block), buf, HEAD_BYTES + used);
 	iv->image.xattr = le64_of(entry_pack(&(struct entry_pos){ .owner = iv->ino }, &e));
 	iv->blocks += n;
 }
@@ -314,7 +311,7 @@ static void block_check(struct inode_view *iv, uint8_t *buf)
 	}
 	left = records_check(iv, buf + HEAD_BYTES, used, &change);
 	if (change)
-		set_store(iv, buf + HEAD_BYTES, left);
+		set_store(iv, buf, left);
 	else
 		iv->blocks += n;
 }

@@ -103,10 +103,8 @@ struct farm {
 
 static void farm_start(struct mutation_run *run, const struct farm *farm, uint32_t i, pid_t *out_pid)
 {
-	pid_t pid;
+	pid_t pid = fork();
 
-	fflush(stdout); /* or the child says it again */
-	pid = fork();
 	if (pid == 0) {
 		alarm(farm->limit_s);
 		farm->work(run, i);
@@ -134,6 +132,7 @@ static int farm_run(struct mutation_run *run, const struct farm *farm)
 
 	if (!pids)
 		return -ENOMEM;
+	fflush(stdout);
 	while (done < farm->n) {
 		int status;
 		pid_t pid;

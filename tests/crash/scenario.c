@@ -11,8 +11,6 @@
 #include "crash/images.h"
 #include "crash/word_map.h"
 
-#define FINE_BYTES 4096u /* tears everywhere in what is written of a superblock; larger copies are cut into parts */
-
 struct walk {
 	const struct scenario *sc;
 	struct scenario_result *out;
@@ -71,7 +69,7 @@ static int events_walk(struct walk *w, struct pmem *pm)
 	const struct pmem_event *ev;
 	size_t n = pmem_sim_events(pm, &ev);
 	struct flight *f;
-	int err = flight_new(w->canvas, 0, FINE_BYTES, &f);
+	int err = flight_new(w->canvas, 0, w->sc->fine_bytes, &f);
 
 	for (size_t i = 0; i < n && !err && !w->error && !w->out->failures; i++) {
 		if (ev[i].kind == PMEM_EVENT_FENCE)
@@ -85,6 +83,16 @@ static int events_walk(struct walk *w, struct pmem *pm)
 		point_try(w, f);
 	flight_free(f);
 	return err ? err : w->error;
+}
+
+/* What it leaves when nothing cuts it: if that is wrong, the rest need not be tried. */
+static void end_try(struct walk *w, const struct pmem *pm)
+{
+	canvas_load(w->canvas, pm->base);
+	if (!w->sc->check(w->sc->ctx, canvas_pm(w->canvas), 1, w->out->why, sizeof(w->out->why)))
+		return;
+	snprintf(w->out->image, sizeof(w->out->image), "end");
+	w->out->failures++;
 }
 
 int scenario_run(const struct scenario *sc, struct scenario_result *out)
@@ -105,6 +113,7 @@ int scenario_run(const struct scenario *sc, struct scenario_result *out)
 	else
 		err = canvas_new(pm->size, &w.canvas);
 	if (!err) {
+		end_try(&w, pm);
 		canvas_load(w.canvas, pmem_sim_base_image(pm));
 		err = events_walk(&w, pm);
 		canvas_free(w.canvas);

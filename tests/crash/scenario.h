@@ -14,6 +14,7 @@
 struct scenario {
 	uint64_t mib; /* size of the device */
 	uint32_t k; /* choices of up to so many stores, see images.h */
+	uint64_t fine_bytes; /* from the start: larger copies to there are torn at each word, others are cut into parts */
 	uint64_t cap; /* choices at a point, of each number of stores; 0: no limit */
 	void *ctx;
 	/* What is on the device before. 0 or -errno. */

@@ -8,7 +8,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/util.h"
 #include "crash/scenario.h"
+#include "crash/scenario_damage.h"
 #include "fsck/fsck.h"
 #include "fsck/golden.h"
 
@@ -16,7 +18,9 @@
 #define NAMES 12u
 
 struct repair {
-	enum fsck_code code;
+	golden_fn damage;
+	uint32_t n_found; /* problems that a repair says */
+	uint32_t n_unmarked; /* used blocks that it leaves marked as free */
 	char *want; /* what a mount shows behind a repair that nothing cuts */
 };
 
@@ -27,12 +31,14 @@ static int run_fsck(struct pmem *pm, enum fsck_mode mode, int force, struct fsck
 	return fsck_run(pm, &opt, res);
 }
 
-static void damaged_make(struct pmem *pm, enum fsck_code code)
+static void damaged_make(struct pmem *pm, const struct repair *rep)
 {
 	struct golden g;
 
+	/* A device has had another life: what is not written is not zero. */
+	memset(pm->base, 0xd7, pm->size);
 	golden_make(pm, NAMES, &g);
-	golden_recipe_find(code)(&g);
+	rep->damage(&g);
 }
 
 /* The inode that /lost+found gets is any free one. */
@@ -76,8 +82,12 @@ static int want_find(struct repair *rep)
 
 	if (err)
 		return err;
-	damaged_make(pm, rep->code);
-	err = run_fsck(pm, FSCK_YES, 1, &res);
+	damaged_make(pm, rep);
+	err = run_fsck(pm, FSCK_CHECK, 1, &res);
+	rep->n_unmarked = res.found[FSCK_BITMAP_UNMARKED];
+	if (!err)
+		err = run_fsck(pm, FSCK_YES, 1, &res);
+	rep->n_found = res.n_found;
 	if (!err)
 		rep->want = shown(pm, why, sizeof(why));
 	pmem_close(pm);
@@ -89,15 +99,18 @@ static int prepare(void *ctx, struct pmem *pm)
 	struct repair *rep = ctx;
 	int err = rep->want ? 0 : want_find(rep);
 
-	damaged_make(pm, rep->code);
+	damaged_make(pm, rep);
 	return err;
 }
 
+/* A repair that has to repair itself is none. */
 static int act(void *ctx, struct pmem *pm)
 {
+	const struct repair *rep = ctx;
 	struct fsck_result res;
+	int err = run_fsck(pm, FSCK_YES, 1, &res);
 
-	return run_fsck(pm, FSCK_YES, 1, &res);
+	return !err && res.n_found != rep->n_found ? -EUCLEAN : err;
 }
 
 /* The first line that is not as it should be. */
@@ -132,26 +145,39 @@ static int check_clean(const struct repair *rep, struct pmem *pm, char *why, siz
 	return err != 0;
 }
 
-/* The next repair is as at a start of the machine: what says that it is clean is not looked at. */
-static int check(void *ctx, struct pmem *pm, int finished, char *why, size_t why_size)
+/* Nobody may be given a block that a repair has already put to use: a mount does not look, as long as no mark stops it. */
+static int check_cut(const struct repair *rep, struct pmem *pm, char *why, size_t why_size)
 {
 	struct fsck_result res;
 
-	if (!finished && (run_fsck(pm, FSCK_YES, 0, &res) || res.n_left)) {
-		snprintf(why, why_size, "the next repair leaves %u problems", res.n_left);
+	if (!run_fsck(pm, FSCK_CHECK, 1, &res) && res.found[FSCK_BITMAP_UNMARKED] > rep->n_unmarked) {
+		snprintf(why, why_size, "cut, it leaves blocks that are used, but marked as free");
 		return 1;
 	}
+	if (run_fsck(pm, FSCK_YES, 0, &res) || res.n_left) {
+		snprintf(why, why_size, "the next repair leaves %u problems: %s", res.n_left, res.error);
+		return 1;
+	}
+	return 0;
+}
+
+/* The next repair is as at a start of the machine: what says that it is clean is not looked at. */
+static int check(void *ctx, struct pmem *pm, int finished, char *why, size_t why_size)
+{
+	if (!finished && check_cut(ctx, pm, why, why_size))
+		return 1;
 	return check_clean(ctx, pm, why, why_size);
 }
 
 int scenario_fsck(uint32_t code, struct scenario *out, const char **out_name)
 {
-	static struct repair repairs[FSCK_N_CODES];
+	static struct repair repairs[FSCK_N_CODES + SCENARIO_DAMAGES];
+	const struct scenario_damage *more = code < FSCK_N_CODES ? NULL : &scenario_damages[code - FSCK_N_CODES];
 
-	if (code >= FSCK_N_CODES || code == FSCK_MEDIA_ERROR)
-		return code >= FSCK_N_CODES ? -1 : 0;
-	repairs[code].code = (enum fsck_code)code;
-	*out_name = fsck_problem((enum fsck_code)code)->name;
+	if (code >= ARRAY_SIZE(repairs) || code == FSCK_MEDIA_ERROR)
+		return code >= ARRAY_SIZE(repairs) ? -1 : 0;
+	repairs[code].damage = more ? more->damage : golden_recipe_find((enum fsck_code)code);
+	*out_name = more ? more->name : fsck_problem((enum fsck_code)code)->name;
 	*out = (struct scenario){
 		.mib = GOLDEN_BYTES >> 20,
 		.k = 1,

@@ -107,6 +107,7 @@ static int check_whole(void *ctx, struct pmem *pm, int finished, char *why, size
 const struct scenario scenario_mkfs_empty = {
 	.mib = 4,
 	.k = 2,
+	.fine_bytes = 4096, /* a superblock */
 	.cap = 3000,
 	.prepare = prepare_nothing,
 	.act = act_mkfs,
@@ -116,6 +117,7 @@ const struct scenario scenario_mkfs_empty = {
 const struct scenario scenario_mkfs_over = {
 	.mib = 4,
 	.k = 2,
+	.fine_bytes = 4096, /* a superblock */
 	.cap = 3000,
 	.prepare = prepare_old,
 	.act = act_mkfs,
