@@ -175,7 +175,7 @@ static ssize_t write_step(struct kiocb *iocb, struct iov_iter *from, size_t len,
 	ssize_t res;
 
 	mutex_lock(&zi->alloc_lock);
-	res = large ? write_large(iocb, from, len) : write_small(iocb, from, min_t(size_t, len, ZUF_IN_LEN));
+	res = large ? write_large(iocb, from, len) : write_small(iocb, from, min_t(size_t, len, ZUF_DATA_LEN));
 	mutex_unlock(&zi->alloc_lock);
 	return res;
 }
@@ -190,7 +190,7 @@ static ssize_t write_by_server(struct kiocb *iocb, struct iov_iter *from)
 	while (iov_iter_count(from)) {
 		size_t len = min_t(size_t, iov_iter_count(from), WRITE_CHUNK_MAX - (iocb->ki_pos & (WRITE_CHUNK_MAX - 1)));
 
-		if (fault_in_iov_iter_readable(from, min_t(size_t, len, ZUF_IN_LEN)) == min_t(size_t, len, ZUF_IN_LEN)) {
+		if (fault_in_iov_iter_readable(from, min_t(size_t, len, ZUF_DATA_LEN)) == min_t(size_t, len, ZUF_DATA_LEN)) {
 			n = -EFAULT;
 			break;
 		}

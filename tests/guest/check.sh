@@ -18,10 +18,10 @@ row() # WHAT BAR FOUND OK
 	[ "$4" = 0 ] || failed=1
 }
 
-# Cases of the log whose names match: how many failed.
+# Cases of the log whose names match: how many failed, or were skipped: all that is needed is in the guest.
 failures() # LOG PATTERN
 {
-	grep -cE "^not ok [0-9]+ - ($2)" "$1"
+	grep -cE "^not ok [0-9]+ - ($2)|^ok [0-9]+ - ($2).*# SKIP" "$1"
 }
 
 # The row of cases that match: none may fail, one has to be there.
@@ -30,21 +30,23 @@ row_cases() # KERNEL WHAT LOG PATTERN
 	local bad=$(($(failures "$3" "$4")))
 
 	grep -qE "^(not )?ok [0-9]+ - ($4)" "$3" || bad=missing
-	row "$1: $2" "0 failures" "$bad" "$([ "$bad" = 0 ] && echo 0 || echo 1)"
+	row "$1: $2" "0 fail or skip" "$bad" "$([ "$bad" = 0 ] && echo 0 || echo 1)"
 }
 
 check_kernel() # KERNEL
 {
-	local log=$work/$1.log rc pmem=e820
+	local log=$work/$1.log rc pmem=e820 words=
 
 	[ "$1" = 6.1 ] || pmem=nvdimm
+	# Up to Linux 6.9 the BPF security module's empty hook lets anyone set security.* xattrs, on every file system.
+	[ "$1" != 6.1 ] || words=lsm=landlock,lockdown,yama,apparmor
 	if ! ZUF_KO=$("$here/build-module.sh" "$1"); then
 		echo "not ok $((++n)) - $1: zuf.ko builds"
 		row "$1: zuf.ko builds" yes no 1
 		return
 	fi
 	export ZUF_KO
-	"$here/boot.sh" -k "$1" -p "$pmem" -t 1500 -m 2000 -s 512 "$here/in_guest.sh" >"$log" 2>"$work/err"
+	"$here/boot.sh" -k "$1" -p "$pmem" -a "$words" -t 1500 -m 2000 -s 512 "$here/in_guest.sh" >"$log" 2>"$work/err"
 	rc=$?
 	awk -v n="$n" -v k="$1" '
 	/^1\.\.[0-9]/ { next }
