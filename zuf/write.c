@@ -139,6 +139,7 @@ static ssize_t write_large(struct kiocb *iocb, struct iov_iter *from, size_t len
 	copied = copy_to_extents(&call, iocb->ki_pos, from, len);
 	pagefault_enable();
 	dax_read_unlock(id);
+	/* The data is durable before the server writes the record that makes it reachable. */
 	wmb();
 	mapped = call;
 	memset(call.in, 0, sizeof(*call.in));
@@ -219,6 +220,7 @@ static ssize_t write_in_place(struct kiocb *iocb, struct iov_iter *from)
 	ssize_t res;
 
 	res = dax_iomap_rw(iocb, from, &zuf_iomap_ops);
+	/* The dax core's stores bypass the cache: durable with this. */
 	wmb();
 	return res;
 }

@@ -82,10 +82,9 @@ enum zuf_op {
 	ZUF_OP_LOOKUP, /* node, name -> attr, +1 reference. "." is the node itself, ".." its parent */
 	ZUF_OP_GETATTR, /* node -> attr */
 	ZUF_OP_SETATTR, /* node, valid... -> attr */
-	/* These reply with the attributes of what they change in attr, and those of the directory (struct zuf_attr) in the out
-	   area. */
-	ZUF_OP_CREATE, /* node, name (none: O_TMPFILE), mode, umask, uid, gid, rdev; name 2: symlink target -> attr, +1 reference
-			*/
+	/* These reply with the attributes of what they change in attr, of the directory (struct zuf_attr) in the out area. */
+	/* node, name (none: O_TMPFILE), mode, umask, uid, gid, rdev; name 2: symlink target -> attr, +1 reference */
+	ZUF_OP_CREATE,
 	ZUF_OP_LINK, /* node, node2: directory, name -> attr */
 	ZUF_OP_UNLINK, /* node: directory, name; node2: what it is; flags: ZUF_UNLINK_LAST, then len: references given back */
 	ZUF_OP_RMDIR, /* as UNLINK */
