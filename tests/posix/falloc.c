@@ -163,7 +163,7 @@ static void falloc_shift_errors(void)
 	CHECK_ERRNO(fallocate(fd, FALLOC_FL_COLLAPSE_RANGE, 1, UNIT), EINVAL);
 	CHECK_ERRNO(fallocate(fd, FALLOC_FL_COLLAPSE_RANGE, 0, UNIT + 1), EINVAL);
 	CHECK_ERRNO(fallocate(fd, FALLOC_FL_COLLAPSE_RANGE, 9 * UNIT, UNIT), EINVAL);
-	/* The kernel's own answer: EINVAL until 6.12, EOPNOTSUPP later. */
+	/* The kernel's own answer: EINVAL on 6.1, EOPNOTSUPP later. */
 	CHECK_EQ(fallocate(fd, FALLOC_FL_COLLAPSE_RANGE | FALLOC_FL_KEEP_SIZE, 0, UNIT), -1);
 	CHECK(errno == EOPNOTSUPP || errno == EINVAL);
 	CHECK_ERRNO(fallocate(fd, FALLOC_FL_INSERT_RANGE, 10 * UNIT, UNIT), EINVAL);
