@@ -75,7 +75,7 @@ check-guest: deps all
 	BUILD=$(abspath $(BUILD)) tests/guest/check.sh 6.1
 
 check-guest-all: deps all
-	BUILD=$(abspath $(BUILD)) tests/guest/check.sh all
+	BUILD=$(abspath $(BUILD)) tests/guest/check.sh --long all
 
 bench-guest: deps all
 	BUILD=$(abspath $(BUILD)) bench/guest_bench.sh

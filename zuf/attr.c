@@ -162,8 +162,8 @@ static void zero_tail(struct inode *inode, loff_t size)
 	at = zuf_dax_kaddr(zuf_sb_of(inode->i_sb), map.dev_off, &len);
 	if (at && len >= end - size) {
 		memset(at, 0, end - size);
-		/* The plug-in takes zeros that it finds there for durable ones. */
 		dax_flush(zuf_sb_of(inode->i_sb)->dax_dev, at, end - size);
+		/* Durable from here: the plug-in takes zeros that it finds there for durable ones. */
 		wmb();
 	}
 	dax_read_unlock(id);

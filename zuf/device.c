@@ -181,8 +181,7 @@ void zuf_devmaps_kill(struct zuf_sb *zsb)
 	struct zuf_devmap *dm, *next;
 
 	mutex_lock(&zuf_server_lock);
-	list_for_each_entry_safe(dm, next, &zsb->devmaps, link)
-	{
+	list_for_each_entry_safe(dm, next, &zsb->devmaps, link) {
 		down_write(&dm->lock);
 		dm->zsb = NULL;
 		up_write(&dm->lock);

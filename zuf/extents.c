@@ -188,7 +188,8 @@ static void extents_clear(struct zuf_inode *zi)
 {
 	struct extent *e, *next;
 
-	rbtree_postorder_for_each_entry_safe(e, next, &zi->extents, rb) kmem_cache_free(extent_cache, e);
+	rbtree_postorder_for_each_entry_safe(e, next, &zi->extents, rb)
+		kmem_cache_free(extent_cache, e);
 	zi->extents = RB_ROOT;
 	zi->n_extents = 0;
 }

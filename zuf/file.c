@@ -169,6 +169,7 @@ static int zuf_fsync(struct file *file, loff_t start, loff_t end, int datasync)
 	if (mapping_empty(inode->i_mapping) && !(zsb->info.flags & ZUF_INFO_FSYNC))
 		return 0;
 	err = file_write_and_wait_range(file, start, end);
+	/* Orders the write-back of mappings before our return. */
 	wmb();
 	if (!err && (zsb->info.flags & ZUF_INFO_FSYNC))
 		err = zuf_call_simple(zsb, ZUF_OP_FSYNC, zuf_i(inode)->node, NULL);

@@ -82,8 +82,7 @@ static unsigned int forgets_fill(struct zuf_sb *zsb, struct llist_node *list, st
 	struct zuf_forget *f, *next;
 	unsigned int n = 0;
 
-	llist_for_each_entry_safe(f, next, list, link)
-	{
+	llist_for_each_entry_safe(f, next, list, link) {
 		if (f->epoch != slot->epoch)
 			f->count = 0;
 		for (; f->count && n < ZUF_FORGETS_MAX; f->count--)
@@ -144,7 +143,8 @@ void zuf_forgets_drop(struct zuf_sb *zsb)
 {
 	struct zuf_forget *f, *next;
 
-	llist_for_each_entry_safe(f, next, llist_del_all(&zsb->forgets), link) kfree(f);
+	llist_for_each_entry_safe(f, next, llist_del_all(&zsb->forgets), link)
+		kfree(f);
 }
 
 static void inode_forget(struct zuf_inode *zi)
@@ -306,8 +306,7 @@ int zuf_hold_inodes(struct zuf_sb *zsb, u64 epoch)
 	if (!nodes)
 		return -ENOMEM;
 	spin_lock(&sb->s_inode_list_lock);
-	list_for_each_entry(inode, &sb->s_inodes, i_sb_list)
-	{
+	list_for_each_entry(inode, &sb->s_inodes, i_sb_list) {
 		if (!igrab(inode))
 			continue;
 		spin_unlock(&sb->s_inode_list_lock);

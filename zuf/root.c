@@ -135,6 +135,7 @@ static int channel_become_slot(struct zuf_channel *ch, void __user *uarg)
 	ch->slot = zuf_slot_new(arg.cpu, epoch);
 	if (!ch->slot)
 		return -ENOMEM;
+	/* The slot before the role: who reads the role, without the lock, uses the slot. */
 	smp_store_release(&ch->role, ZUF_ROLE_SLOT);
 	return 0;
 }
@@ -186,6 +187,7 @@ static long channel_set_role(struct zuf_channel *ch, unsigned int cmd, void __us
 static long channel_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 {
 	struct zuf_channel *ch = file->private_data;
+	/* Pairs with channel_become_slot(). */
 	enum zuf_role role = smp_load_acquire(&ch->role);
 	void __user *uarg = (void __user *)arg;
 
@@ -241,6 +243,7 @@ static int channel_mmap(struct file *file, struct vm_area_struct *vma)
 {
 	struct zuf_channel *ch = file->private_data;
 
+	/* Pairs with channel_become_slot(). */
 	if (smp_load_acquire(&ch->role) != ZUF_ROLE_SLOT || vma->vm_pgoff)
 		return -EINVAL;
 	if (vma->vm_end - vma->vm_start > PAGE_ALIGN(ZUF_BUFFER_LEN))

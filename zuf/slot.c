@@ -27,8 +27,7 @@ int zuf_slots_init(void)
 {
 	int cpu;
 
-	for_each_possible_cpu(cpu)
-	{
+	for_each_possible_cpu(cpu) {
 		struct zuf_cpu *c = per_cpu_ptr(&zuf_cpus, cpu);
 
 		spin_lock_init(&c->lock);
@@ -143,8 +142,7 @@ struct zuf_slot *zuf_slot_take(void)
 	slot = slot_pop(raw_cpu_ptr(&zuf_cpus));
 	if (likely(slot))
 		return slot_hold(slot);
-	for_each_online_cpu(cpu)
-	{
+	for_each_online_cpu(cpu) {
 		slot = slot_pop(per_cpu_ptr(&zuf_cpus, cpu));
 		if (slot)
 			return slot_hold(slot);
@@ -156,7 +154,9 @@ static bool slot_is_free(void)
 {
 	int cpu;
 
-	for_each_online_cpu(cpu) if (!list_empty_careful(&per_cpu_ptr(&zuf_cpus, cpu)->free)) return true;
+	for_each_online_cpu(cpu)
+		if (!list_empty_careful(&per_cpu_ptr(&zuf_cpus, cpu)->free))
+			return true;
 	return false;
 }
 
@@ -165,9 +165,8 @@ int zuf_slot_wait(unsigned long *timeout)
 	long left;
 
 	/* With a server there, for as long as it takes: its threads are at work. */
-	if (zuf_server_epoch()) {
+	if (zuf_server_epoch())
 		return wait_event_killable(zuf_slot_waiters, slot_is_free() || !zuf_server_epoch()) ? -EINTR : 0;
-	}
 	if (!*timeout)
 		return -ETIMEDOUT;
 	left = wait_event_killable_timeout(zuf_slot_waiters, zuf_server_epoch(), *timeout);
@@ -195,6 +194,7 @@ static bool slot_set_sent(struct zuf_slot *slot, struct zuf_sb *async)
 	alive = slot->state == ZUF_SLOT_HELD || slot->state == ZUF_SLOT_DONE;
 	if (alive) {
 		slot->async = async;
+		/* A caller that looks without the lock (slot_is_answered) sees no older DONE from here on. */
 		smp_store_release(&slot->state, ZUF_SLOT_SENT);
 		if (likely(slot->server))
 			wake_up_process(slot->server);
@@ -205,6 +205,7 @@ static bool slot_set_sent(struct zuf_slot *slot, struct zuf_sb *async)
 
 static bool slot_is_answered(struct zuf_slot *slot)
 {
+	/* The reply is read after the state: pairs with slot_answer(). */
 	return smp_load_acquire(&slot->state) >= ZUF_SLOT_DONE;
 }
 
@@ -256,6 +257,7 @@ static int slot_answer(struct zuf_slot *slot, bool *wake)
 			slot_end_async(slot);
 			slot_make_free(slot);
 		} else {
+			/* The reply is there before the state says so: pairs with slot_is_answered(). */
 			smp_store_release(&slot->state, ZUF_SLOT_DONE);
 			*wake = true;
 		}

@@ -60,7 +60,8 @@ static u64 stats_sum(struct zuf_stats *stats, size_t offset)
 	u64 sum = 0;
 	int cpu;
 
-	for_each_possible_cpu(cpu) sum += *(u64 *)((void *)per_cpu_ptr(stats->cpu, cpu) + offset);
+	for_each_possible_cpu(cpu)
+		sum += *(u64 *)((void *)per_cpu_ptr(stats->cpu, cpu) + offset);
 	return sum;
 }
 

@@ -162,8 +162,7 @@ int zuf_type_add(const struct zuf_type_arg *arg)
 	if (!type_name_ok(arg->name))
 		return -EINVAL;
 	mutex_lock(&zuf_server_lock);
-	list_for_each_entry(type, &zuf_types, link)
-	{
+	list_for_each_entry(type, &zuf_types, link) {
 		if (strcmp(type->name, arg->name))
 			continue;
 		/* Of an earlier server. */
@@ -182,8 +181,8 @@ size_t zuf_types_show(char *buf)
 	size_t len = 0;
 
 	mutex_lock(&zuf_server_lock);
-	list_for_each_entry(type, &zuf_types, link) len +=
-		scnprintf(buf + len, PAGE_SIZE - len, "%s%s\n", type->name, type->has_device ? " device" : "");
+	list_for_each_entry(type, &zuf_types, link)
+		len += scnprintf(buf + len, PAGE_SIZE - len, "%s%s\n", type->name, type->has_device ? " device" : "");
 	mutex_unlock(&zuf_server_lock);
 	return len;
 }
@@ -192,8 +191,7 @@ void zuf_types_exit(void)
 {
 	struct zuf_type *type, *next;
 
-	list_for_each_entry_safe(type, next, &zuf_types, link)
-	{
+	list_for_each_entry_safe(type, next, &zuf_types, link) {
 		unregister_filesystem(&type->fst);
 		list_del(&type->link);
 		kfree(type);

@@ -139,6 +139,7 @@ static ssize_t write_large(struct kiocb *iocb, struct iov_iter *from, size_t len
 	copied = copy_to_extents(&call, iocb->ki_pos, from, len);
 	pagefault_enable();
 	dax_read_unlock(id);
+	/* The data is durable before the server writes the record that makes it reachable. */
 	wmb();
 	mapped = call;
 	memset(call.in, 0, sizeof(*call.in));
@@ -175,7 +176,7 @@ static ssize_t write_step(struct kiocb *iocb, struct iov_iter *from, size_t len,
 	ssize_t res;
 
 	mutex_lock(&zi->alloc_lock);
-	res = large ? write_large(iocb, from, len) : write_small(iocb, from, min_t(size_t, len, ZUF_IN_LEN));
+	res = large ? write_large(iocb, from, len) : write_small(iocb, from, min_t(size_t, len, ZUF_DATA_LEN));
 	mutex_unlock(&zi->alloc_lock);
 	return res;
 }
@@ -190,7 +191,7 @@ static ssize_t write_by_server(struct kiocb *iocb, struct iov_iter *from)
 	while (iov_iter_count(from)) {
 		size_t len = min_t(size_t, iov_iter_count(from), WRITE_CHUNK_MAX - (iocb->ki_pos & (WRITE_CHUNK_MAX - 1)));
 
-		if (fault_in_iov_iter_readable(from, min_t(size_t, len, ZUF_IN_LEN)) == min_t(size_t, len, ZUF_IN_LEN)) {
+		if (fault_in_iov_iter_readable(from, min_t(size_t, len, ZUF_DATA_LEN)) == min_t(size_t, len, ZUF_DATA_LEN)) {
 			n = -EFAULT;
 			break;
 		}
@@ -219,6 +220,7 @@ static ssize_t write_in_place(struct kiocb *iocb, struct iov_iter *from)
 	ssize_t res;
 
 	res = dax_iomap_rw(iocb, from, &zuf_iomap_ops);
+	/* The dax core's stores bypass the cache: durable with this. */
 	wmb();
 	return res;
 }

@@ -3,11 +3,13 @@
  * zuf: structures that the parts of the module share.
  *
  * Locks, in the order in which they are taken:
- *   s_umount, inode locks of the VFS
- *   mapping->invalidate_lock	faults share it, whatever takes blocks away has it alone
- *   zuf_inode.alloc_lock	allocation in a file: writes against faults. Nothing is copied from user memory with faults on under
- * it zuf_sb.attach_lock		attaching to a new server zuf_server_lock		the server, types, the table of
- * mounts zuf_cpu.lock, zuf_slot.lock, zuf_inode.ext_lock, zuf_inode.lock: short, nothing is taken under them
+ *
+ *  - s_umount, inode locks of the VFS
+ *  - mapping->invalidate_lock: faults share it, whatever takes blocks away has it alone
+ *  - zuf_inode.alloc_lock: allocation in a file, writes against faults. Under it, user memory is copied with faults off
+ *  - zuf_sb.attach_lock: attaching to a new server
+ *  - zuf_server_lock: the server, types, the table of mounts
+ *  - zuf_slot.lock, under it zuf_cpu.lock; zuf_inode.ext_lock, zuf_inode.lock: short, nothing else is taken under them
  */
 #ifndef ZUF_ZUF_H
 #define ZUF_ZUF_H

@@ -18,7 +18,7 @@
 #include <linux/ioctl.h>
 #include <linux/types.h>
 
-#define ZUF_ABI_VERSION 1
+#define ZUF_ABI_VERSION 2
 #define ZUF_FILE_CHANNEL "channel"
 #define ZUF_FILE_DEVICE "device"
 
@@ -28,14 +28,15 @@
 #define ZUF_EXTENTS_OFF 512
 #define ZUF_EXTENTS_MAX 128
 #define ZUF_IN_OFF 4096
-#define ZUF_IN_LEN 65536
+#define ZUF_DATA_LEN 65536
+#define ZUF_IN_LEN (4096 + ZUF_DATA_LEN) /* an xattr's name, and behind it the longest value that there is */
 #define ZUF_OUT_OFF (ZUF_IN_OFF + ZUF_IN_LEN)
 #define ZUF_OUT_LEN 65536
 #define ZUF_BUFFER_LEN (ZUF_OUT_OFF + ZUF_OUT_LEN)
 
 #define ZUF_SLOTS_PER_CPU_MAX 64
 #define ZUF_TYPE_MAX 32
-#define ZUF_FORGETS_MAX (ZUF_IN_LEN / 8)
+#define ZUF_FORGETS_MAX (ZUF_DATA_LEN / 8)
 
 struct zuf_time {
 	__s64 sec;
@@ -81,10 +82,9 @@ enum zuf_op {
 	ZUF_OP_LOOKUP, /* node, name -> attr, +1 reference. "." is the node itself, ".." its parent */
 	ZUF_OP_GETATTR, /* node -> attr */
 	ZUF_OP_SETATTR, /* node, valid... -> attr */
-	/* These reply with the attributes of what they change in attr, and those of the directory (struct zuf_attr) in the out
-	   area. */
-	ZUF_OP_CREATE, /* node, name (none: O_TMPFILE), mode, umask, uid, gid, rdev; name 2: symlink target -> attr, +1 reference
-			*/
+	/* These reply with the attributes of what they change in attr, of the directory (struct zuf_attr) in the out area. */
+	/* node, name (none: O_TMPFILE), mode, umask, uid, gid, rdev; name 2: symlink target -> attr, +1 reference */
+	ZUF_OP_CREATE,
 	ZUF_OP_LINK, /* node, node2: directory, name -> attr */
 	ZUF_OP_UNLINK, /* node: directory, name; node2: what it is; flags: ZUF_UNLINK_LAST, then len: references given back */
 	ZUF_OP_RMDIR, /* as UNLINK */

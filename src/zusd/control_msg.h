@@ -28,7 +28,7 @@ enum control_type {
 	CONTROL_START = 3, /* ID, descriptor of /dev/fuse -> CHANNEL_NAME */
 	CONTROL_REMOUNT = 4, /* DEVNO FLAGS */
 	CONTROL_LIST = 5, /* -> ITEMs */
-	CONTROL_STATS = 6, /* NAME (directory, device or id) -> TEXT */
+	CONTROL_STATS = 6, /* NAME (directory, device or id), DEVNO (of a directory, optional) -> TEXT */
 	CONTROL_LOG_LEVEL = 7, /* LEVEL (left out: only ask) -> LEVEL */
 	CONTROL_WAIT_CLOSED = 8, /* DEVNO: answered when the connection has ended and its image is closed -> OK or EBUSY */
 	CONTROL_STOP = 9,

@@ -300,11 +300,12 @@ int mount_start(struct server_mount *m, int fuse_fd, uint64_t devno, char text[M
 	return err;
 }
 
-void mount_serve_zuf(struct server_mount *m, uint64_t devno, mount_invalidate_fn invalidate)
+void mount_serve_zuf(struct server_mount *m, uint64_t devno, mount_invalidate_fn invalidate, mount_stats_fn stats)
 {
 	pthread_mutex_lock(&m->table->lock);
 	m->devno = devno;
 	m->invalidate = invalidate;
+	m->stats = stats;
 	pthread_mutex_unlock(&m->table->lock);
 	log_notice("%s is mounted: %s, zuf", m->source, m->fstype);
 	mount_set_state(m, MOUNT_ACTIVE);

@@ -23,7 +23,7 @@ int mount_open(struct mount_table *table, const struct loader *ld, const struct 
  */
 int mount_start(struct server_mount *m, int fuse_fd, uint64_t devno, char text[MOUNT_TEXT_MAX]);
 /* Over zuf: from PREPARED to ACTIVE, and from there to its end. invalidate: as host->invalidate. */
-void mount_serve_zuf(struct server_mount *m, uint64_t devno, mount_invalidate_fn invalidate);
+void mount_serve_zuf(struct server_mount *m, uint64_t devno, mount_invalidate_fn invalidate, mount_stats_fn stats);
 void mount_end_zuf(struct server_mount *m);
 /* How the kernel is reached, for people. */
 const char *mount_channel_name(const struct server_mount *m);

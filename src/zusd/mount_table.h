@@ -59,6 +59,8 @@ struct mount_table;
 struct server_mount;
 
 typedef void (*mount_invalidate_fn)(struct server_mount *m, uint64_t node, uint64_t off, uint64_t len);
+/* Counters as text; returns the length (as snprintf). */
+typedef size_t (*mount_stats_fn)(struct server_mount *m, char *buf, size_t cap);
 
 struct server_mount {
 	struct server_mount *next;
@@ -76,6 +78,7 @@ struct server_mount {
 	struct zus_fs *fs;
 	struct fuse_transport *ft; /* NULL: not over FUSE */
 	mount_invalidate_fn invalidate; /* NULL: not over zuf */
+	mount_stats_fn stats; /* as invalidate */
 	void *transport; /* invalidate's own */
 	int fuse_fd; /* our copy, to see whether the connection lives; -1: none */
 	uint64_t devno; /* of the mounted file system; 0: not known */

@@ -209,11 +209,15 @@ static int handle_list(struct session *s, int *fd)
 static int handle_stats(struct session *s, int *fd)
 {
 	const char *name = control_msg_str_or_empty(s->in, CONTROL_TAG_NAME);
+	uint64_t devno = control_msg_u64(s->in, CONTROL_TAG_DEVNO, 0);
 	size_t cap = CONTROL_STR_MAX;
 	struct server_mount *m;
 	char *text;
 
 	m = mount_table_pin(s->set->mounts, name);
+	/* Over zuf the kernel alone knows the directory. */
+	if (!m && devno)
+		m = mount_table_pin_devno(s->set->mounts, devno);
 	if (!m)
 		return answer_error(s, -ENOENT,
 				    "no mount '%s' in this server: give its directory, device or number as zusctl list prints it",
@@ -223,6 +227,8 @@ static int handle_stats(struct session *s, int *fd)
 		text[0] = '\0';
 		if (m->ft)
 			fuse_transport_stats(m->ft, text, cap);
+		else if (m->stats)
+			m->stats(m, text, cap);
 		text[cap - 1] = '\0';
 	}
 	mount_unpin(m);

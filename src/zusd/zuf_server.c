@@ -19,6 +19,11 @@ static void server_invalidate(struct server_mount *m, uint64_t node, uint64_t of
 		zuf_transport_invalidate(zs->zt, m, node, off, len);
 }
 
+static size_t server_stats(struct server_mount *m, char *buf, size_t cap)
+{
+	return zuf_transport_stats(m->devno, buf, cap);
+}
+
 static int server_open(void *ctx, const struct zuf_open_args *args, struct zus_fs **out_fs, void **out_handle)
 {
 	struct zuf_server *zs = ctx;
@@ -47,7 +52,7 @@ static int server_open(void *ctx, const struct zuf_open_args *args, struct zus_f
 	}
 	free(text);
 	m->transport = zs;
-	mount_serve_zuf(m, args->devno, server_invalidate);
+	mount_serve_zuf(m, args->devno, server_invalidate, server_stats);
 	*out_fs = m->fs;
 	*out_handle = m;
 	return 0;

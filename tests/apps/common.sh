@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # shellcheck shell=bash
 # Start of every script here: DIR is the directory under test (the first argument), SIDE a scratch directory elsewhere.
-# Sets things up so that both are empty again at the end.
+# Sets things up so that both are empty again at the end. APPS_SMALL: trees of some hundred files, for an emulated machine.
 
 # shellcheck source=tests/lib/tap.sh
 . "$(dirname "${BASH_SOURCE[0]}")/../lib/tap.sh"
@@ -28,12 +28,16 @@ trap 'exit 143' TERM INT HUP
 # A real source tree of some thousand files into $1: the kernel's and the C library's headers, and this repository.
 real_tree()
 {
-	local part
+	local part parts='/usr/include/linux /usr/include/asm-generic /usr/include/x86_64-linux-gnu /usr/share/perl' only=.
 
-	mkdir -p "$1"
-	for part in /usr/include/linux /usr/include/asm-generic /usr/include/x86_64-linux-gnu /usr/share/perl; do
+	if [ -n "${APPS_SMALL:-}" ]; then
+		parts=/usr/include/asm-generic only=./src
+		mkdir -p "$1/linux"
+		cp -a /usr/include/linux/*[0-9].h /usr/include/linux/netfilter "$1/linux/"
+	fi
+	mkdir -p "$1/repo"
+	for part in $parts; do
 		[ ! -d "$part" ] || cp -a "$part" "$1/"
 	done
-	mkdir -p "$1/repo"
-	tar -C "$REPO" --exclude=./.git --exclude='./build*' --exclude=./.cache -cf - . | tar -C "$1/repo" -xf -
+	tar -C "$REPO" --exclude=./.git --exclude='./build*' --exclude=./.cache -cf - $only | tar -C "$1/repo" -xf -
 }

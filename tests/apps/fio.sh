@@ -4,11 +4,14 @@
 # shellcheck source=tests/apps/common.sh
 . "$(dirname "$0")/common.sh"
 
+SIZE=${APPS_SMALL:+8M}
+SIZE=${SIZE:-32M}
+
 verify()
 {
 	tap_need fio
 	cd "$DIR" || exit
-	fio --name=v --directory="$DIR" --verify=crc32c --verify_fatal=1 --verify_dump=0 --randrepeat=1 --size=32M --minimal "$@" \
+	fio --name=v --directory="$DIR" --verify=crc32c --verify_fatal=1 --verify_dump=0 --randrepeat=1 --size="$SIZE" --minimal "$@" \
 		>"$SIDE/out" 2>&1 || { tail -20 "$SIDE/out"; return 1; }
 	rm -f "$DIR"/v.*
 }

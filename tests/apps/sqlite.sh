@@ -5,7 +5,8 @@
 . "$(dirname "$0")/common.sh"
 
 WRITERS=4
-ROWS=150
+ROWS=${APPS_SMALL:+40}
+ROWS=${ROWS:-150}
 
 # Transactions of one writer: each moves money between accounts and appends a row; the sum stays.
 writer()

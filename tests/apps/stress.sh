@@ -1,6 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-3-Clause
-# stress.sh DIR: stress-ng's file stressors, each for some seconds with --verify. STRESS_SECONDS changes the time of each.
+# stress.sh DIR: stress-ng's file stressors, each for some seconds with --verify. STRESS_SECONDS changes the time of each;
+# APPS_SMALL: those that do something of their own.
 # shellcheck source=tests/apps/common.sh
 . "$(dirname "$0")/common.sh"
 
@@ -37,8 +38,10 @@ tap_case "stress-ng fallocate" $limit stress fallocate --fallocate-bytes 32M
 tap_case "stress-ng seek" $limit stress seek --seek-size 32M
 tap_case "stress-ng copy-file" $limit stress copy-file --copy-file-bytes 128M
 # Not getdent: it walks the whole system, not the directory that it is given.
-for name in rename link symlink dir dirdeep chmod chown utime fstat flock lockf fcntl touch filename \
-	file-ioctl open sync-file readahead aio fpunch dnotify inotify lease mknod; do
+names='rename link symlink dir dirdeep chmod chown utime fstat flock lockf fcntl touch filename
+	file-ioctl open sync-file readahead aio fpunch dnotify inotify lease mknod'
+[ -z "${APPS_SMALL:-}" ] || names='rename link dirdeep lockf touch filename sync-file aio fpunch inotify lease mknod'
+for name in $names; do
 	tap_case "stress-ng $name" $limit stress "$name"
 done
 tap_case "nothing is left" 10 nothing_left

@@ -2,10 +2,11 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # Boots a Debian kernel under QEMU (emulated: no KVM needed) and runs one script of bash in it, as root, on the host's own files:
 #
-#   boot.sh [-k 6.1|6.12|newest] [-m MiB] [-c CPUS] [-p e820|nvdimm|none] [-s MiB] [-t SECONDS] [-i] [-o DIR] SCRIPT [ARGUMENT...]
+#   boot.sh [-k 6.1|6.12|newest] [-m MiB] [-c CPUS] [-p e820|nvdimm|none] [-s MiB] [-t SECONDS] [-a WORDS] [-i] [-o DIR] SCRIPT [ARGUMENT...]
 #
 #   -p   how the persistent memory is made: a memmap= range of RAM (default), or an emulated NVDIMM
 #   -s   its size in MiB (default 1024)
+#   -a   words for the kernel's command line
 #   -i   count instructions: one CPU, one instruction is one ns of the guest's time and one tick of its TSC
 #   -o   keep output, kernel log and status there
 #
@@ -13,14 +14,14 @@
 # Exit code: the script's; 125 if the kernel complained (lines on stderr); 124 if the time was over or the guest died.
 set -u
 here=$(cd "$(dirname "$0")" && pwd)
-kernel=6.1 memory=2048 cpus=2 pmem=e820 pmem_mib=1024 limit=600 icount=0 out=
+kernel=6.1 memory=2048 cpus=2 pmem=e820 pmem_mib=1024 limit=600 icount=0 out= words=
 
 usage()
 {
-	sed -n '3,13s/^# \{0,1\}//p' "$0" >&2
+	sed -n '3,14s/^# \{0,1\}//p' "$0" >&2
 	exit 2
 }
-while getopts k:m:c:p:s:t:io: opt; do
+while getopts k:m:c:p:s:t:a:io: opt; do
 	case $opt in
 	k) kernel=$OPTARG ;;
 	m) memory=$OPTARG ;;
@@ -28,6 +29,7 @@ while getopts k:m:c:p:s:t:io: opt; do
 	p) pmem=$OPTARG ;;
 	s) pmem_mib=$OPTARG ;;
 	t) limit=$OPTARG ;;
+	a) words=$OPTARG ;;
 	i) icount=1 ;;
 	o) out=$OPTARG ;;
 	*) usage ;;
@@ -79,7 +81,7 @@ build_initrd
 } >"$work/job/job"
 
 append="console=ttyS0 quiet loglevel=6 panic=-1 oops=panic no5lvl mitigations=off tsc=reliable nokaslr no_timer_check \
-random.trust_cpu=on cryptomgr.notests"
+random.trust_cpu=on cryptomgr.notests${words:+ $words}"
 machine=q35,hpet=off,sata=off,smbus=off,max-ram-below-4g=1G
 accel=tcg,thread=multi,tb-size=512
 args=()

@@ -1,13 +1,19 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-3-Clause
-# All tests of one boot, in the guest, as TAP: in_guest.sh [SUITE...]. Suites: session memfs posix model huge kill liar
-# GUEST_KILLS (default 10) and GUEST_MODEL_OPS (default 20000) say how long the last ones run.
+# All tests of one boot, in the guest, as TAP: in_guest.sh [SUITE...]. Suites: readme session memfs posix model huge use apps kill liar
+# GUEST_LEVEL=long: all there is; quick (default): fewer kills, applications, names that come and go.
+# GUEST_KILLS, GUEST_MODEL_S, GUEST_APPS, GUEST_POSIX say so one by one.
 set -u
 top=$(cd "$(dirname "$0")/../.." && pwd)
 # shellcheck source=tests/guest/lib.sh
 . "$top/tests/guest/lib.sh"
 DEV=/dev/pmem0
 MKFS=$BUILD/src/tools/mkfs/mkfs.pmfs2
+if [ "${GUEST_LEVEL:-quick}" = long ]; then
+	KILLS=100 APPS='git tree compile sqlite postgres fio stress' CHURN=10000
+else
+	KILLS=10 APPS='git sqlite' CHURN=2000
+fi
 POSIX_LIST='open rw truncate falloc seek_copy mmap names rename readdir attr xattr acl flags locks limits statfs_enospc'
 
 guest_module()
@@ -51,6 +57,84 @@ zuf_stop()
 counter() # NAME: of the pmfs2 mount
 {
 	cat /sys/kernel/zuf/mounts/*/calls /sys/kernel/zuf/mounts/*/counters | awk -v n="$1" '$1 == n { s += $2 } END { print s + 0 }'
+}
+
+# Takes over the cases of a program that prints TAP, and says as one more that it came to its end. START is when it began.
+cases_of() # NAME RC LOG
+{
+	local done failed
+
+	done=$(grep -cE '^(not )?ok ' "$3")
+	failed=$(grep -c '^not ok ' "$3")
+	awk -v n=$TAP_N -v p="$1" '/^1\.\./ { next } /^(not )?ok [0-9]+ - / { n++; sub(/ok [0-9]+ - /, "ok " n " - " p " ") } { print }' "$3"
+	TAP_N=$((TAP_N + done + 1))
+	TAP_FAILED=$((TAP_FAILED + failed))
+	if [ "$(sed -n 's/^1\.\.\([0-9]*\).*/\1/p' "$3")" = "$done" ] && { [ "$2" = 0 ] || [ "$failed" != 0 ]; }; then
+		echo "ok $TAP_N - $1 ran to its end ($((SECONDS - START)) s)"
+	else
+		echo "not ok $TAP_N - $1 ended early, exit code $2"
+		TAP_FAILED=$((TAP_FAILED + 1))
+	fi
+}
+
+# --- the README's commands, as they stand there -------------------------------------------------------------------------------------------
+
+# The block of commands behind the paragraph that begins with "With the kernel module".
+readme_commands()
+{
+	awk '/^With the kernel module/ { on = 1 } on && /^    / { n++; sub(/ +#.*/, ""); print } n && !/^    / { exit }' "$top/README.md"
+}
+
+# As on a machine that runs this kernel: its headers where packages put them, our programs installed. No sudo: we are root.
+readme_machine()
+{
+	mkdir -p /lib/modules
+	ln -sfn "$GUEST_MODULES/lib/modules/$GUEST_RELEASE" "/lib/modules/$GUEST_RELEASE"
+	ln -sf "$GUEST_MODULES"/usr/src/* /usr/src/
+	meson install -C "$BUILD" --no-rebuild >/run/install.out
+	dd if=/dev/zero of=$DEV bs=1M count=8 status=none
+	sudo()
+	{
+		"$@"
+	}
+}
+
+# build-module.sh has made it, by the same Makefile. GUEST_README_MAKE=1 makes it here, which takes some minutes (and on the newest
+# kernel a newer compiler than is here).
+readme_make()
+{
+	if [ -n "${GUEST_README_MAKE:-}" ]; then
+		make "$@"
+	else
+		mkdir -p zuf/build/zuf
+		cp "$ZUF_KO" zuf/build/zuf/zuf.ko
+	fi
+}
+
+readme()
+{
+	unset ZUF_ROOT ZUFS_LIBFS_LIST LD_LIBRARY_PATH ZUFS_PLUGIN_DIR
+	cd "$top"
+	readme_machine
+	readme_commands >/run/readme.sh
+	[ "$(grep -c . /run/readme.sh)" = 3 ]
+	sed -i 's/^ *make /readme_make /' /run/readme.sh
+	cat /run/readme.sh
+	# shellcheck disable=SC1091
+	. /run/readme.sh
+	[ "$(findmnt -no SOURCE,FSTYPE /mnt)" = "/dev/pmem0 pmfs2" ]
+	zusctl list | grep -q '/dev/pmem0 .* pmfs2 .*zuf'
+	cp /bin/true /mnt/true
+	/mnt/true
+	umount /mnt
+	zusctl stop
+	umount /sys/fs/zuf
+	rmmod zuf
+}
+
+suite_readme()
+{
+	tap_case "readme_commands_as_they_stand" 900 readme
 }
 
 # --- the seed's session, command by command ------------------------------------------------------------------------------------------
@@ -132,29 +216,22 @@ suite_memfs()
 	tap_case "memfs_mounts_over_zuf" 300 memfs
 }
 
-# --- the POSIX list: what fails must fail on ext4 in the same kernel too, or it is ours -------------------------------------------------
+# --- the POSIX list: every case runs and passes, whatever other file systems do ---------------------------------------------------------
 
-posix_failures() # PROGRAM DIR: names of failed cases
+posix_program() # NAME DIR: output in /run/posix.out
 {
-	TEST_REQUIRE=1 TEST_SMALL=1 TEST_DIR=$2 timeout 400 "$BUILD/tests/posix/posix_$1" >/run/posix.out 2>&1
-	local rc=$?
-
-	sed -n 's/^not ok [0-9]* - \([^ ]*\).*/\1/p' /run/posix.out | sort
-	[ $rc -le 1 ] || echo "program_ended_$rc"
+	TEST_REQUIRE=1 TEST_SMALL=1 TEST_CHURN=$CHURN TEST_DIR=$2 timeout 400 "$BUILD/tests/posix/posix_$1" >/run/posix.out 2>&1
 }
 
-posix_program()
+# Each case of a program is a case of ours. One that fails: what ext4 says to it in the same kernel is told, and changes nothing.
+posix_cases() # NAME
 {
-	local ours theirs
+	local rc=0 failed=$TAP_FAILED
 
-	ours=$(posix_failures "$1" $MNT/t)
-	cp /run/posix.out /run/posix.ours
-	[ -n "$ours" ] || return 0
-	theirs=$(posix_failures "$1" /mnt/ref)
-	ours=$(comm -23 <(echo "$ours") <(echo "$theirs"))
-	[ -n "$ours" ] || tap_skip "a case that ext4 fails on this kernel too: $theirs"
-	grep -v '^ok' /run/posix.ours
-	return 1
+	START=$SECONDS
+	posix_program "$1" $MNT/t || rc=$?
+	cases_of "posix_$1" $rc /run/posix.out
+	[ $failed = $TAP_FAILED ] || { posix_program "$1" /mnt/ref; grep -B 2 '^not ok' /run/posix.out | sed 's/^/# ext4: /'; }
 }
 
 ref_mount()
@@ -171,7 +248,7 @@ suite_posix()
 
 	fresh_mount && mkdir $MNT/t && ref_mount
 	for prog in ${GUEST_POSIX:-$POSIX_LIST}; do
-		tap_case "posix_$prog" 900 posix_program "$prog"
+		posix_cases "$prog"
 	done
 	umount $MNT
 }
@@ -188,6 +265,22 @@ suite_model()
 {
 	fresh_mount && ref_mount
 	tap_case "model_two_threads" 400 model
+	umount $MNT
+}
+
+# --- applications: what tests/apps does through FUSE --------------------------------------------------------------------------------------
+
+suite_apps()
+{
+	local app rc
+
+	fresh_mount && ref_mount && mkdir -p /mnt/ref/side
+	for app in ${GUEST_APPS:-$APPS}; do
+		START=$SECONDS rc=0
+		# What is compared is kept on ext4: tmpfs has no xattrs of users before 6.6.
+		TMPDIR=/mnt/ref/side TAP_SLOW=8 APPS_SMALL=1 STRESS_SECONDS=1 "$top/tests/apps/$app.sh" $MNT >/run/app.out 2>&1 </dev/null || rc=$?
+		cases_of "app_$app" $rc /run/app.out
+	done
 	umount $MNT
 }
 
@@ -237,26 +330,98 @@ exec_and_link()
 	rm $MNT/true $MNT/gcc
 }
 
-overlay_upper()
-{
-	mkdir -p $MNT/o/up $MNT/o/work /run/lower /mnt/ovl
-	echo lower >/run/lower/a
-	echo lower >/run/lower/b
-	mount -t overlay -o "lowerdir=/run/lower,upperdir=$MNT/o/up,workdir=$MNT/o/work" overlay /mnt/ovl
-	rm /mnt/ovl/a
-	mv /mnt/ovl/b /mnt/ovl/c
-	[ "$(ls /mnt/ovl)" = c ]
-	[ "$(stat -c %F,%t,%T $MNT/o/up/a)" = "character special file,0,0" ]
-	umount /mnt/ovl
-}
-
 suite_huge()
 {
 	fresh_mount
 	tap_case "mapping_of_64_MiB_at_most_64_faults" 300 huge_faults
 	tap_case "warm_stat_open_read_call_nothing" 300 warm_is_silent
+	umount $MNT
+}
+
+# --- what others build on it: programs, overlayfs, NFS's handles, the counters --------------------------------------------------------------
+
+overlay_mount()
+{
+	mount -t overlay -o "redirect_dir=on,lowerdir=/run/lower,upperdir=$MNT/o/up,workdir=$MNT/o/work" overlay /mnt/ovl
+}
+
+overlay_state()
+{
+	[ "$(cd /mnt/ovl && find . -mindepth 1 | LC_ALL=C sort | tr '\n' ' ')" = "./c ./dir ./dir/new ./moved ./moved/kept ./new " ]
+	[ "$(cat /mnt/ovl/new)" = made ]
+	[ "$(cat /mnt/ovl/moved/kept)" = "lower and more" ]
+	[ "$(getfattr --only-values -n user.tag /mnt/ovl/c)" = kept ]
+}
+
+overlay_upper()
+{
+	mkdir -p $MNT/o/up $MNT/o/work /run/lower/dir /run/lower/tree /mnt/ovl
+	echo lower >/run/lower/a
+	echo -n lower | tee /run/lower/b /run/lower/dir/old >/run/lower/tree/kept
+	overlay_mount
+	echo made >/mnt/ovl/new
+	rm /mnt/ovl/a
+	[ "$(stat -c %F,%t,%T $MNT/o/up/a)" = "character special file,0,0" ]
+	setfattr -n user.tag -v kept /mnt/ovl/b
+	mv /mnt/ovl/b /mnt/ovl/c
+	[ "$(stat -c %F,%t,%T $MNT/o/up/b)" = "character special file,0,0" ]
+	rm -r /mnt/ovl/dir
+	mkdir /mnt/ovl/dir
+	echo made >/mnt/ovl/dir/new
+	[ "$(getfattr --only-values -n trusted.overlay.opaque $MNT/o/up/dir)" = y ]
+	mv /mnt/ovl/tree /mnt/ovl/moved
+	echo -n " and more" >>/mnt/ovl/moved/kept
+	overlay_state
+	umount /mnt/ovl
+	# Without the caches: what is on the device says the same.
+	umount $MNT
+	mount -i -t pmfs2 $DEV $MNT
+	overlay_mount
+	overlay_state
+	umount /mnt/ovl
+	dmesg | (! grep 'overlayfs: .*\(not support\|fall\)')
+}
+
+# Handles outlive names, caches, the server and the mount; what is gone stays gone.
+handles()
+{
+	local at=$top/tests/guest/handles.py
+
+	mkdir $MNT/h && "$at" make $MNT/h /run/handles && "$at" check $MNT/h /run/handles || return 1
+	mv $MNT/h/f1 $MNT/h/a/other && sync && echo 3 >/proc/sys/vm/drop_caches && "$at" check $MNT/h /run/handles || return 1
+	server_kill && server_start && "$at" check $MNT/h /run/handles || return 1
+	umount $MNT && mount -i -t pmfs2 -o wait=30 $DEV $MNT && "$at" check $MNT/h /run/handles || return 1
+	mv $MNT/h/a/other $MNT/h/f1 && "$at" gone $MNT/h /run/handles
+}
+
+# zusctl shows the module's numbers, which count what was done.
+stats_shown()
+{
+	local zusctl=$BUILD/src/tools/mount/zusctl op
+
+	mkdir $MNT/stats
+	head -c 100000 /dev/zero >$MNT/stats/f
+	cat $MNT/stats/f >/dev/null
+	"$zusctl" stats $MNT >/run/stats
+	cat /run/stats
+	for op in create lookup write map bytes_written map_hits; do
+		[ "$(awk -v o=$op '$1 == o { n = $2 } END { print n + 0 }' /run/stats)" = "$(counter $op)" ]
+	done
+	[ "$(awk '$1 == "create" { print $2 }' /run/stats)" -ge 2 ]
+	[ "$(awk '$1 == "bytes_written" { print $2 }' /run/stats)" -ge 100000 ]
+	grep -qE '^all calls +[0-9]+ +p50 below [0-9.]+ us, p99 below [0-9.]+ us$' /run/stats
+	[ "$("$zusctl" stats | head -1)" = "# $DEV on $MNT" ]
+}
+
+suite_use()
+{
+	fresh_mount
 	tap_case "programs_run_from_it" 300 exec_and_link
 	tap_case "upper_layer_of_overlayfs" 300 overlay_upper
+	umount $MNT
+	fresh_mount wait=30
+	tap_case "zusctl_stats_shows_the_modules_counters" 300 stats_shown
+	report "handles_outlive_names_caches_server_and_mount" handles
 	umount $MNT
 }
 
@@ -346,7 +511,7 @@ report() # NAME FUNCTION: in this shell
 
 suite_kill()
 {
-	GUEST_KILLS=${GUEST_KILLS:-10}
+	GUEST_KILLS=${GUEST_KILLS:-$KILLS}
 	fresh_mount wait=30
 	report "open_file_without_a_name_survives_the_server" orphan_survives
 	report "${GUEST_KILLS}_kills_under_load_lose_nothing" kill_rounds
@@ -367,7 +532,7 @@ suite_liar()
 
 mkdir -p $MNT
 device_prepare
-for suite in ${*:-session memfs posix model huge kill liar}; do
+for suite in ${*:-readme session memfs posix model huge use apps kill liar}; do
 	"suite_$suite"
 done
 if [ -e /sys/kernel/zuf ]; then

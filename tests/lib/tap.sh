@@ -2,6 +2,7 @@
 # shellcheck shell=bash
 # TAP for shell: tap_case NAME SECONDS FUNCTION [ARG...] runs the function in a subshell under "set -e" and a time limit, in a process
 # group of its own; what it printed is shown as comments when it fails. tap_done prints the plan and returns 1 if a case failed.
+# TAP_SLOW: an emulated machine has so many times the time.
 
 TAP_N=0
 TAP_FAILED=0
@@ -52,7 +53,7 @@ tap_run_limited()
 
 tap_case()
 {
-	local name=$1 limit=$2 rc=0 start=$SECONDS
+	local name=$1 limit=$(($2 * ${TAP_SLOW:-1})) rc=0 start=$SECONDS
 	shift 2
 
 	TAP_N=$((TAP_N + 1))

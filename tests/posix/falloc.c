@@ -163,7 +163,9 @@ static void falloc_shift_errors(void)
 	CHECK_ERRNO(fallocate(fd, FALLOC_FL_COLLAPSE_RANGE, 1, UNIT), EINVAL);
 	CHECK_ERRNO(fallocate(fd, FALLOC_FL_COLLAPSE_RANGE, 0, UNIT + 1), EINVAL);
 	CHECK_ERRNO(fallocate(fd, FALLOC_FL_COLLAPSE_RANGE, 9 * UNIT, UNIT), EINVAL);
-	CHECK_ERRNO(fallocate(fd, FALLOC_FL_COLLAPSE_RANGE | FALLOC_FL_KEEP_SIZE, 0, UNIT), EOPNOTSUPP);
+	/* The kernel's own answer: EINVAL on 6.1, EOPNOTSUPP later. */
+	CHECK_EQ(fallocate(fd, FALLOC_FL_COLLAPSE_RANGE | FALLOC_FL_KEEP_SIZE, 0, UNIT), -1);
+	CHECK(errno == EOPNOTSUPP || errno == EINVAL);
 	CHECK_ERRNO(fallocate(fd, FALLOC_FL_INSERT_RANGE, 10 * UNIT, UNIT), EINVAL);
 	CHECK_ERRNO(fallocate(fd, FALLOC_FL_INSERT_RANGE, 1, UNIT), EINVAL);
 	CHECK_EQ(lseek(fd, 0, SEEK_END), 10 * UNIT);
@@ -293,5 +295,5 @@ static void falloc_random_matches_model(void)
 POSIX_MAIN(TAP_CASE(falloc_plain_extends_with_zeros), TAP_CASE(falloc_keep_size_keeps_it),
 	   TAP_CASE(falloc_punch_hole_zeroes_and_frees), TAP_CASE(falloc_zero_range_zeroes),
 	   TAP_CASE(falloc_collapse_removes_range), TAP_CASE(falloc_insert_makes_room), TAP_CASE(falloc_shift_errors),
-	   TAP_CASE(falloc_errors), TAP_CASE(falloc_of_more_than_there_is_enospc),
-	   TAP_CASE(falloc_updates_times), TAP_CASE(falloc_random_matches_model))
+	   TAP_CASE(falloc_errors), TAP_CASE(falloc_of_more_than_there_is_enospc), TAP_CASE(falloc_updates_times),
+	   TAP_CASE(falloc_random_matches_model))

@@ -3,6 +3,7 @@
  * What the POSIX cases share. A program runs in a fresh directory below $TEST_DIR, each case in one of its own, which is the
  * working directory. All is removed at the end.
  *
+ * TEST_CHURN: see readdir.c.
  * TEST_REQUIRE=1: a feature that the file system does not have fails the case; otherwise the case is skipped with the reason.
  */
 #ifndef TESTS_POSIX_H

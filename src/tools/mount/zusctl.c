@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -122,10 +123,13 @@ static int command_list(struct zusctl *ctl)
 
 static int stats_print(struct zusctl *ctl, const char *name)
 {
+	struct stat st;
 	int err;
 
 	control_msg_begin(&ctl->cl->msg, CONTROL_STATS);
 	control_msg_put_str(&ctl->cl->msg, CONTROL_TAG_NAME, name);
+	if (name[0] == '/' && !stat(name, &st) && S_ISDIR(st.st_mode))
+		control_msg_put_u64(&ctl->cl->msg, CONTROL_TAG_DEVNO, st.st_dev);
 	err = control_client_call(ctl->cl, -1);
 	if (err)
 		return fail(ctl, err);

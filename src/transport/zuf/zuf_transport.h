@@ -61,6 +61,8 @@ void zuf_transport_free(struct zuf_transport *zt);
  * holds the locks.
  */
 void zuf_transport_invalidate(struct zuf_transport *zt, const void *handle, uint64_t node, uint64_t off, uint64_t len);
+/* The module's counters of the mount with this st_dev, as text. Returns its length (as snprintf). */
+size_t zuf_transport_stats(uint64_t devno, char *buf, size_t cap);
 /* "zuf, 8 threads" */
 const char *zuf_transport_name(const struct zuf_transport *zt);
 
