@@ -6,7 +6,7 @@
 set -u
 here=$(cd "$(dirname "$0")" && pwd)
 export BUILD=${BUILD:-$here/../../build}
-BUILD=$(cd "$BUILD" && pwd)
+BUILD=$(cd "$BUILD" && pwd) || exit 2
 work=$(mktemp -d "${TMPDIR:-/tmp}/zuf-check.XXXXXX") || exit 2
 trap 'rm -rf "$work"' EXIT
 n=0
