@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -361,17 +362,17 @@ static void write_back(const char *dir)
 	close(fd);
 }
 
-/* Every mount of one file system that this mount namespace shows, the last first. */
-static void mount_unmount_all(struct server_mount *m)
+/* Every mount of one file system that this mount namespace shows, the last first. Over zuf, a busy one waits for the next server.
+ */
+static void unmount_devno(uint64_t devno, bool over_zuf)
 {
 	struct fuse_mount_entry *entry = malloc(sizeof(*entry));
-	unsigned int n = fuse_mount_count(m->devno);
+	unsigned int n = fuse_mount_count(devno);
 	int err;
 
-	while (entry && n-- && !fuse_mount_find_devno(m->devno, entry)) {
+	while (entry && n-- && !fuse_mount_find_devno(devno, entry)) {
 		err = fuse_mount_unmount(entry->dir, 0);
-		/* Over zuf, a busy mount waits for the next server. */
-		if (err && m->invalidate)
+		if (err && over_zuf)
 			break;
 		if (err) {
 			write_back(entry->dir);
@@ -411,11 +412,27 @@ static void table_for_each(struct mount_table *table, void (*fn)(struct server_m
 	}
 }
 
+/* With nothing pinned: over zuf, umount(2) returns when our own thread has closed the mount, which waits for pins. */
+static void unmount_each(struct mount_table *table)
+{
+	struct server_mount *m;
+
+	for (uint64_t id = 0; (m = mount_table_pin_above(table, id));) {
+		uint64_t devno = mount_get_state(m) == MOUNT_ACTIVE ? m->devno : 0;
+		bool over_zuf = m->invalidate;
+
+		id = m->id;
+		mount_unpin(m);
+		if (devno)
+			unmount_devno(devno, over_zuf);
+	}
+}
+
 int mount_table_shut_down(struct mount_table *table)
 {
 	if (!mount_table_count(table))
 		return 0;
-	table_for_each(table, mount_unmount_all);
+	unmount_each(table);
 	if (!mount_table_wait_empty(table, SHUT_DOWN_WAIT_MS))
 		return 0;
 	table_for_each(table, mount_abort);

@@ -11,7 +11,8 @@
 #   -o   keep output, kernel log and status there
 #
 # The host's root is read-only below a tmpfs; /run/guest is the only folder that is shared writable. Output is printed as it comes.
-# Exit code: the script's; 125 if the kernel complained (lines on stderr); 124 if the time was over or the guest died.
+# Exit code: the script's; 125 if the kernel complained (lines on stderr); 124 if the time was over or the guest died. A guest that the
+# emulator loses before the script begins (kernels patch themselves while they boot, and calibrate clocks) is booted again.
 set -u
 here=$(cd "$(dirname "$0")" && pwd)
 kernel=6.1 memory=2048 cpus=2 pmem=e820 pmem_mib=1024 limit=600 icount=0 out= words=
@@ -112,12 +113,20 @@ args=(-machine "$machine" -cpu max,la57=off,erms=off,fsrm=off -accel "$accel" -s
 	-device virtio-9p-pci,fsdev=root,mount_tag=root
 	-fsdev "local,id=job,path=$work/job,security_model=none" -device virtio-9p-pci,fsdev=job,mount_tag=job "${args[@]}")
 
-: >"$work/output"
-timeout -k 5 "$limit" nice -n 5 qemu-system-x86_64 "${args[@]}" >"$work/qemu" 2>&1 </dev/null &
-pid=$!
-tail -f --pid="$pid" -s 0.2 -n +1 "$work/output"
-wait "$pid"
-pid=
+boot()
+{
+	: >"$work/output"
+	timeout -k 5 "$limit" nice -n 5 qemu-system-x86_64 "${args[@]}" >"$work/qemu" 2>&1 </dev/null &
+	pid=$!
+	tail -f --pid="$pid" -s 0.2 -n +1 "$work/output"
+	wait "$pid"
+	pid=
+}
+for try in 1 2 3; do
+	boot
+	[ ! -e "$work/job/started" ] || break
+	echo "# boot.sh: try $try: the guest did not come up" >&2
+done
 status=$(cat "$work/job/status" 2>/dev/null || echo 124)
 cp "$work/console" "$work/job/console" 2>/dev/null
 if [ -n "$out" ]; then

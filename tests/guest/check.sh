@@ -6,7 +6,7 @@
 set -u
 here=$(cd "$(dirname "$0")" && pwd)
 export BUILD=${BUILD:-$here/../../build}
-BUILD=$(cd "$BUILD" && pwd)
+BUILD=$(cd "$BUILD" && pwd) || exit 2
 work=$(mktemp -d "${TMPDIR:-/tmp}/zuf-check.XXXXXX") || exit 2
 trap 'rm -rf "$work"' EXIT
 n=0
@@ -81,7 +81,7 @@ check_kernel() # KERNEL
 	row_cases "$1" "warm calls, programs, zusctl stats" "$log" "warm_|programs_|zusctl_"
 	row_cases "$1" "overlayfs, file handles" "$log" "upper_|handles_"
 	row_cases "$1" "applications: $(apps_of "$log")" "$log" app_
-	row_cases "$1" "server killed with -9: $(kills_of "$log") times" "$log" "open_file_without|[0-9]+_kills|without_a_server"
+	row_cases "$1" "server ended, killed with -9 $(kills_of "$log") times" "$log" "server_that_is_ended|open_file_without|[0-9]+_kills|without_a_server"
 	row_cases "$1" "a server that lies" "$log" a_server_that
 	row "$1: kernel log" "clean" "exit $rc" "$([ $rc -le 1 ] && echo 0 || echo 1)"
 }

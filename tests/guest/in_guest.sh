@@ -509,10 +509,50 @@ report() # NAME FUNCTION: in this shell
 	fi
 }
 
+# One that is asked to end unmounts what nobody uses, itself, and leaves what is in use to the next.
+server_ends() # COMMAND...
+{
+	local i
+
+	echo kept >$MNT/kept
+	"$@"
+	for i in $(seq 100); do
+		kill -0 $SERVER_PID 2>/dev/null || break
+		sleep 0.1
+	done
+	if kill -0 $SERVER_PID 2>/dev/null; then
+		cat /proc/$SERVER_PID/task/*/stack
+		return 1
+	fi
+	wait $SERVER_PID
+	server_start
+}
+
+ended_by_signal()
+{
+	server_ends kill $SERVER_PID && ! mountpoint -q $MNT && mount -i -t pmfs2 -o wait=30 $DEV $MNT && [ "$(cat $MNT/kept)" = kept ]
+}
+
+ended_by_zusctl()
+{
+	server_ends "$BUILD/src/tools/mount/zusctl" stop && ! mountpoint -q $MNT && mount -i -t pmfs2 -o wait=30 $DEV $MNT &&
+		[ "$(cat $MNT/kept)" = kept ]
+}
+
+ended_in_use()
+{
+	exec 7<>$MNT/used
+	server_ends kill $SERVER_PID && mountpoint -q $MNT && [ "$(cat $MNT/kept)" = kept ] && echo more >&7 || return 1
+	exec 7>&-
+}
+
 suite_kill()
 {
 	GUEST_KILLS=${GUEST_KILLS:-$KILLS}
 	fresh_mount wait=30
+	report "server_that_is_ended_by_a_signal_unmounts" ended_by_signal
+	report "server_that_is_ended_by_zusctl_unmounts" ended_by_zusctl
+	report "server_that_is_ended_leaves_what_is_in_use" ended_in_use
 	report "open_file_without_a_name_survives_the_server" orphan_survives
 	report "${GUEST_KILLS}_kills_under_load_lose_nothing" kill_rounds
 	umount $MNT
