@@ -51,6 +51,31 @@ kills_of() # LOG
 	sed -n 's/^ok [0-9]* - \([0-9]*\)_kills_.*/\1/p' "$1"
 }
 
+# One boot's cases as cases of ours, and how it ended as one more; $rc.
+cases_of_boot() # KERNEL LOG ARGUMENT-OF-BOOT...
+{
+	local log=$2
+
+	"$here/boot.sh" -k "$1" "${@:3}" >"$log" 2>"$work/err"
+	rc=$?
+	awk -v n="$n" -v k="$1" '
+	/^1\.\.[0-9]/ { next }
+	/^(not )?ok [0-9]+ / { done++; sub(/ok [0-9]+ - /, "ok " n + done " - " k ": ") }
+	{ print }' "$log"
+	n=$((n + $(grep -cE '^(not )?ok [0-9]+ ' "$log")))
+	sed 's/^/# /' "$work/err"
+	echo "$([ $rc = 0 ] || [ $rc = 1 ] || echo 'not ')ok $((++n)) - $1: the guest ended well and its kernel's log is clean (exit $rc)"
+}
+
+# Pages that the hardware has lost, under a mount through FUSE: a boot of its own, which has them no more.
+check_poison() # KERNEL
+{
+	local log=$work/poison.log rc
+
+	cases_of_boot "$1" "$log" -p none -t 1500 -m 1500 "$here/hwpoison.sh"
+	row_cases "$1" "hardware poison, through FUSE" "$log" hardware_poison
+}
+
 check_kernel() # KERNEL
 {
 	local log=$work/$1.log rc pmem=e820 words=
@@ -64,15 +89,7 @@ check_kernel() # KERNEL
 		return
 	fi
 	export ZUF_KO
-	"$here/boot.sh" -k "$1" -p "$pmem" -a "$words" -t $limit -m 2500 -s 1024 "$here/in_guest.sh" >"$log" 2>"$work/err"
-	rc=$?
-	awk -v n="$n" -v k="$1" '
-	/^1\.\.[0-9]/ { next }
-	/^(not )?ok [0-9]+ / { done++; sub(/ok [0-9]+ - /, "ok " n + done " - " k ": ") }
-	{ print }' "$log"
-	n=$((n + $(grep -cE '^(not )?ok [0-9]+ ' "$log")))
-	sed 's/^/# /' "$work/err"
-	echo "$([ $rc = 0 ] || [ $rc = 1 ] || echo 'not ')ok $((++n)) - $1: the guest ended well and its kernel's log is clean (exit $rc)"
+	cases_of_boot "$1" "$log" -p "$pmem" -a "$words" -t $limit -m 2500 -s 1024 "$here/in_guest.sh"
 	row_cases "$1" "the seed's session, README, fio" "$log" "seed_session|readme|fio"
 	row_cases "$1" "POSIX list" "$log" posix_
 	row_cases "$1" "model" "$log" model_
@@ -89,6 +106,7 @@ check_kernel() # KERNEL
 [ "${1:-}" != all ] || set -- 6.1 6.12 newest
 for kernel in "${@:-6.1}"; do
 	check_kernel "$kernel"
+	[ "$kernel" != 6.1 ] || check_poison "$kernel"
 done
 echo "1..$n"
 echo "#"

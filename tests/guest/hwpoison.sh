@@ -124,7 +124,7 @@ case_fsck()
 	grep -q "MEDIA_ERROR: .*blocks $DATA to $DATA" "$WORK/fsck.out" || tap_fail "block $DATA: $(cat "$WORK/fsck.out")"
 }
 
-tap_case "hardware poison under file data: EIO for that block alone" 400 case_data
-tap_case "hardware poison under metadata: EIO, read-only" 400 case_metadata
-tap_case "hardware poison: fsck reports the block" 400 case_fsck
+tap_case hardware_poison_under_file_data_costs_that_block_alone 400 case_data
+tap_case hardware_poison_under_metadata_makes_the_mount_read_only 400 case_metadata
+tap_case hardware_poison_is_reported_by_fsck 400 case_fsck
 tap_done
