@@ -95,7 +95,7 @@ static enum flip_outcome outcome_of(struct flip_bench *b)
 
 /* --- what a bit means ---------------------------------------------------------------------------------------------------- */
 
-/* Notes the words that a record stores whole. */
+/* Notes what a record stores: whole words, or single bits of a bitmap. */
 static void record_note(struct flip_bench *b, const struct region *r)
 {
 	const struct pmfs2_record *rec = (const void *)(b->dev->base + r->off);
@@ -104,8 +104,8 @@ static void record_note(struct flip_bench *b, const struct region *r)
 	uint32_t pos = 0;
 
 	while (rec_next(words, le32_get(rec->n_words), &pos, &e) > 0)
-		for (uint64_t w = e.off / 8; w < e.off / 8 + e.count && (e.op == PMFS2_REC_WORDS || e.op == PMFS2_REC_FILL); w++)
-			b->stored[w / 64] |= 1ull << (w % 64);
+		for (uint64_t w = e.off / 8; w < e.off / 8 + e.count; w++)
+			b->stored[w] |= e.op == PMFS2_REC_WORDS || e.op == PMFS2_REC_FILL ? UINT64_MAX : e.body[0];
 }
 
 static void records_note(struct flip_bench *b)
@@ -135,12 +135,13 @@ static int is_last_record(const struct image_map *map, const struct region *r)
  * Bits without a meaning: the journal behind its last record (what stands there fails its checks), the older horizon, arguments
  * of free intents, the bitmap behind the last block, a bucket between its slots and its entries.
  */
-static int is_unused(const struct flip_bench *b, const struct region *r, uint64_t off)
+static int is_unused(const struct flip_bench *b, const struct region *r, uint64_t bit)
 {
 	const struct pmfs2_bucket *bucket = (const void *)(b->dev->base + r->off);
+	uint64_t off = bit / 8;
 	struct bucket_dyn dyn;
 
-	if (b->stored[off / 8 / 64] >> (off / 8 % 64) & 1)
+	if (b->stored[bit / 64] >> (bit % 64) & 1)
 		return 1;
 	switch (r->kind) {
 	case REGION_RING:
@@ -257,7 +258,7 @@ void flip_try(struct flip_bench *b, uint64_t bit, int repair, struct flip_result
 	*out = (struct flip_result){ 0 };
 	device_reset(b->dev);
 	if (r) {
-		out->unused = is_unused(b, r, bit / 8);
+		out->unused = is_unused(b, r, bit);
 		out->last_record = is_last_record(&b->dev->map, r);
 	}
 	bit_flip(b, bit);

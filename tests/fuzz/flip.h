@@ -28,7 +28,7 @@ struct flip_bench {
 	struct device *dev;
 	struct walk before, now;
 	uint8_t restless[WALK_NODES]; /* items of before whose times recovery sets: they differ each time */
-	uint64_t stored[SEED_BYTES / 8 / 64]; /* a bit for each word that a record of the journal stores */
+	uint64_t stored[SEED_BYTES / 8]; /* of each word the bits that records of the journal store, as they stand in memory */
 	int fsck_noise; /* a check complains of the image as it is */
 };
 
