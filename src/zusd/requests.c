@@ -178,7 +178,9 @@ static int send_item(struct session *s, struct server_mount *m, struct fuse_moun
 	control_msg_put_str(s->out, CONTROL_TAG_SOURCE, m->source);
 	control_msg_put_str(s->out, CONTROL_TAG_DIR, found ? entry->dir : m->dir);
 	control_msg_put_str(s->out, CONTROL_TAG_STATE, mount_state_name(state));
-	control_msg_put_u64(s->out, CONTROL_TAG_CACHE, m->cache);
+	/* Over zuf there is nothing to choose. */
+	if (!m->invalidate)
+		control_msg_put_u64(s->out, CONTROL_TAG_CACHE, m->cache);
 	control_msg_put_u64(s->out, CONTROL_TAG_FLAGS, m->flags);
 	control_msg_put_u64(s->out, CONTROL_TAG_DEVNO, m->devno);
 	if (state == MOUNT_ACTIVE) {

@@ -64,9 +64,17 @@ static int fail(const struct zusctl *ctl, int err)
 	return 1;
 }
 
+/* Empty where the kernel has no choice of caches (zuf). */
 static const char *cache_name(const struct control_msg *msg)
 {
-	return control_msg_u64(msg, CONTROL_TAG_CACHE, CONTROL_CACHE_AUTO) == CONTROL_CACHE_NONE ? "none" : "auto";
+	switch (control_msg_u64(msg, CONTROL_TAG_CACHE, UINT64_MAX)) {
+	case CONTROL_CACHE_AUTO:
+		return "auto";
+	case CONTROL_CACHE_NONE:
+		return "none";
+	default:
+		return "";
+	}
 }
 
 static const char *access_name(const struct control_msg *msg)
@@ -92,11 +100,11 @@ static void item_print_json(const struct control_msg *msg, int first)
 static void item_print(const struct control_msg *msg)
 {
 	const char *info = control_msg_str_or_empty(msg, CONTROL_TAG_TEXT);
-	const char *channel = control_msg_str_or_empty(msg, CONTROL_TAG_CHANNEL_NAME);
+	const char *channel = control_msg_str_or_empty(msg, CONTROL_TAG_CHANNEL_NAME), *cache = cache_name(msg);
 
-	printf("%" PRIu64 ": %s on %s type %s (%s, cache=%s, %s)%s%s\n", control_msg_u64(msg, CONTROL_TAG_ID, 0),
+	printf("%" PRIu64 ": %s on %s type %s (%s%s%s, %s)%s%s\n", control_msg_u64(msg, CONTROL_TAG_ID, 0),
 	       control_msg_str_or_empty(msg, CONTROL_TAG_SOURCE), control_msg_str_or_empty(msg, CONTROL_TAG_DIR),
-	       control_msg_str_or_empty(msg, CONTROL_TAG_FSTYPE), access_name(msg), cache_name(msg),
+	       control_msg_str_or_empty(msg, CONTROL_TAG_FSTYPE), access_name(msg), cache[0] ? ", cache=" : "", cache,
 	       channel[0] ? channel : control_msg_str_or_empty(msg, CONTROL_TAG_STATE), info[0] ? " " : "", info);
 }
 
