@@ -97,7 +97,7 @@ void fsck_fail(struct fsck *fk, int err);
 
 /*
  * Calls fn for [0, n) in pieces of up to step items, by all threads of a scan. scratch: memory of that many bytes for each
- * thread, zeroed once.
+ * thread, as it comes from malloc().
  */
 typedef void (*work_fn)(struct fsck *fk, uint64_t first, uint64_t n, void *scratch);
 struct work {

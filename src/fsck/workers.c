@@ -30,7 +30,7 @@ static void *crew_member(void *arg)
 	const struct work *work = crew->work;
 	struct fsck *fk = crew->fk;
 	uint64_t bound = fk->opt->memory_bytes ? fk->opt->memory_bytes : MEMORY_DEFAULT;
-	void *scratch = work->scratch_bytes ? calloc(1, work->scratch_bytes) : NULL;
+	void *scratch = work->scratch_bytes ? malloc(work->scratch_bytes) : NULL;
 
 	if (work->scratch_bytes && !scratch) {
 		fsck_fail(fk, -ENOMEM);

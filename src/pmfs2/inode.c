@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The inode cache: shards, each with a hash and a list of idle inodes by age. Idle inodes beyond the limit are dropped; they hold
- * nothing that media lacks.
+ * The inode cache: shards, each with a hash that grows with what it holds and a list of idle inodes by age. Idle inodes beyond the
+ * limit are dropped; they hold nothing that media lacks.
  */
 #include "pmfs2/inode.h"
 
@@ -16,12 +16,15 @@
 #include "pmfs2/media_error.h"
 
 #define SHARDS 64u
-#define BUCKETS 1024u /* a shard */
+#define BUCKETS_FIRST 16u /* a shard */
+#define BUCKETS_MAX (1u << 20) /* a shard */
 #define IDLE_MAX 256u /* a shard */
 
 struct shard {
 	struct mutex mu; /* LOCK_RANK_CACHE */
-	struct inode **buckets; /* BUCKETS; NULL before the first inode */
+	struct inode **buckets; /* n_buckets, a power of two; NULL before the first inode */
+	uint32_t n_buckets;
+	uint32_t n_hashed;
 	struct inode lru; /* list head of idle inodes, oldest at lru_next */
 	uint32_t n_idle;
 } __attribute__((aligned(64)));
@@ -60,7 +63,7 @@ void inode_cache_free(struct inode_cache *ic)
 	if (!ic)
 		return;
 	for (uint32_t i = 0; i < SHARDS; i++) {
-		for (uint32_t b = 0; ic->shards[i].buckets && b < BUCKETS; b++) {
+		for (uint32_t b = 0; b < ic->shards[i].n_buckets; b++) {
 			struct inode *ip = ic->shards[i].buckets[b], *next;
 
 			for (; ip; ip = next) {
@@ -86,7 +89,36 @@ static struct shard *shard_of(struct fs *fs, uint64_t ino)
 
 static struct inode **bucket_of(struct shard *sh, uint64_t ino)
 {
-	return &sh->buckets[ino_hash(ino) >> 48 & (BUCKETS - 1)];
+	return &sh->buckets[ino_hash(ino) >> 32 & (sh->n_buckets - 1)];
+}
+
+/*
+ * Twice the buckets, or the first ones: a mount does not pay for shards that it never uses. Without memory a table that is there
+ * stays as it is, with longer chains.
+ */
+static int shard_grow(struct shard *sh)
+{
+	uint32_t n_old = sh->n_buckets, n = n_old ? 2 * n_old : BUCKETS_FIRST;
+	struct inode **old = sh->buckets, **buckets;
+
+	if (n > BUCKETS_MAX)
+		return 0;
+	buckets = calloc(n, sizeof(*buckets));
+	if (!buckets)
+		return old ? 0 : -ENOMEM;
+	sh->buckets = buckets;
+	sh->n_buckets = n;
+	for (uint32_t b = 0; b < n_old; b++) {
+		struct inode *ip = old[b], *next;
+
+		for (; ip; ip = next) {
+			next = ip->hash_next;
+			ip->hash_next = *bucket_of(sh, ip->ino);
+			*bucket_of(sh, ip->ino) = ip;
+		}
+	}
+	free(old);
+	return 0;
 }
 
 static void lru_remove(struct shard *sh, struct inode *ip)
@@ -113,6 +145,7 @@ static void unhash(struct shard *sh, struct inode *ip)
 		p = &(*p)->hash_next;
 	*p = ip->hash_next;
 	ip->hashed = 0;
+	sh->n_hashed--;
 }
 
 static int image_crc_ok(const struct pmfs2_inode *image)
@@ -167,6 +200,7 @@ static int inode_load(struct fs *fs, struct shard *sh, uint64_t ino, struct inod
 	ip->hashed = 1;
 	ip->hash_next = *bucket_of(sh, ino);
 	*bucket_of(sh, ino) = ip;
+	sh->n_hashed++;
 	*out = ip;
 	return 0;
 }
@@ -179,10 +213,7 @@ static int cache_get(struct fs *fs, uint64_t ino, int64_t gen24, struct inode **
 	int err = 0;
 
 	mutex_lock(&sh->mu);
-	/* Tables come with the first inode: a mount does not pay for those that it never uses. */
-	if (!sh->buckets)
-		sh->buckets = calloc(BUCKETS, sizeof(struct inode *));
-	if (!sh->buckets) {
+	if (sh->n_hashed >= sh->n_buckets && shard_grow(sh)) {
 		mutex_unlock(&sh->mu);
 		return -ENOMEM;
 	}
