@@ -42,11 +42,12 @@ uint64_t canvas_hash(const struct canvas *c);
 /* What the hash changes by when the word goes from one value to the other. */
 uint64_t canvas_hash_delta(uint64_t off, uint64_t from, uint64_t to);
 /*
- * Of the device, with what was stored since the last revert. *out_rest (may be NULL): the same without [skip_from, skip_to) of
- * canvas_skip().
+ * Of the device, with what was stored since the last revert; of blocks of 4096 bytes for which is_free(ctx, block) holds (NULL: of
+ * none) only whether they changed, and how many more or fewer words are not 0, roughly. *out_rest (may be NULL): the same without
+ * [skip_from, skip_to) of canvas_skip().
  */
-uint64_t canvas_stored_hash(struct canvas *c, uint64_t *out_rest);
-/* Bytes that are left out of the second hash; right behind canvas_load(). */
+uint64_t canvas_stored_hash(struct canvas *c, int (*is_free)(void *ctx, uint64_t block), void *ctx, uint64_t *out_rest);
+/* Bytes that are left out of the second hash, multiples of 4096; right behind canvas_load(). */
 void canvas_skip(struct canvas *c, uint64_t from, uint64_t to);
 /* Takes back what was stored since the last revert, and forgets the events. */
 void canvas_revert(struct canvas *c);

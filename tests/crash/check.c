@@ -295,6 +295,14 @@ uint64_t check_kept_blocks(const struct fs *fs)
 	return kept;
 }
 
+int check_block_is_free(void *ctx, uint64_t block)
+{
+	uint32_t bit;
+	uint64_t word = le64_load(alloc_bitmap_word(fs_of(ctx), block, &bit));
+
+	return !(word >> bit & 1);
+}
+
 static uint64_t bitmap_free(const struct fs *fs)
 {
 	uint64_t n = 0;

@@ -31,6 +31,8 @@ int check_fsck(struct pmem *pm, struct check_text why);
  */
 int check_usable(struct zus_fs *fs, uint64_t empty_free, struct check_text why);
 
+/* The bitmaps on media say that the block is free. ctx: a struct zus_fs. */
+int check_block_is_free(void *ctx, uint64_t block);
 /* Blocks that stay in use: inode chunks beyond the first, the nodes of their tree, chained intent blocks. */
 uint64_t check_kept_blocks(const struct fs *fs);
 

@@ -11,11 +11,11 @@
 #include "crash/run.h"
 #include "crash/word_map.h"
 
-/* Media as a recovery left them. Whatever image led there, what follows is the same. */
+/* Media as a recovery left them. Whatever image led there, what follows is the same. Free blocks: see canvas_stored_hash(). */
 struct outcome {
 	uint64_t hash; /* of the media */
 	uint64_t rest; /* the same without the rings of the journal */
-	uint64_t digest; /* of the visible state */
+	uint64_t digest, shape; /* of the visible state, with and without the contents of files */
 	int checked; /* by fsck, and used to the end */
 };
 
@@ -39,9 +39,9 @@ struct explorer {
 	struct word_map images; /* hash of an image -> outcome + 1 */
 	struct word_map seen; /* hash of an image and legal states */
 	struct word_map legal; /* hash of an outcome without the rings and legal states, found legal */
-	struct word_map digests; /* hash of an outcome's media without the rings -> digest of the state */
+	struct word_map digests; /* hash of an outcome's media without the rings -> outcome + 1 with the same state */
 	struct word_map used; /* hash of an outcome's media without the rings: used to the end */
-	struct word_map recoveries; /* the same, and of the stores that led there */
+	struct word_map recoveries; /* hash of the shape of the state, and of the stores that led there */
 	struct word_map media; /* hash of the media -> outcome + 1 */
 	struct outcome *outcomes;
 	uint32_t n_outcomes, cap_outcomes;

@@ -298,8 +298,9 @@ static int inode_capture(struct capture *c, struct state_inode *ino)
 	d = digest_mix(d, time_word(a->mtime));
 	d = digest_mix(d, time_word(a->ctime));
 	d = digest_mix(d, time_word(a->btime));
-	d = digest_mix(d, ino->data_digest);
-	ino->digest = digest_mix(d, ino->xattr_digest);
+	d = digest_mix(d, ino->xattr_digest);
+	ino->shape = S_ISREG(a->mode) ? d : digest_mix(d, ino->data_digest);
+	ino->digest = digest_mix(d, ino->data_digest);
 	return err;
 }
 
@@ -456,10 +457,12 @@ static int dir_capture(struct capture *c, uint32_t dir)
 
 static void digests_make(struct state *s)
 {
-	uint64_t visible = s->names_digest, space;
+	uint64_t visible = s->names_digest, shape = s->names_digest, space;
 
-	for (size_t i = 0; i < s->n_inodes; i++)
+	for (size_t i = 0; i < s->n_inodes; i++) {
 		visible = digest_mix(visible, s->inodes[i].digest);
+		shape = digest_mix(shape, s->inodes[i].shape);
+	}
 	s->visible = visible;
 	space = digest_mix(s->free_blocks, s->used_inodes);
 	for (size_t i = 0; i < s->n_inodes; i++) {
@@ -469,6 +472,7 @@ static void digests_make(struct state *s)
 		if (S_ISDIR(ino->attr.mode))
 			space = digest_mix(space, ino->attr.size);
 	}
+	s->shape = digest_mix(shape, space);
 	s->digest = digest_mix(visible, space);
 }
 

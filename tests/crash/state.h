@@ -43,6 +43,7 @@ struct state_inode {
 	uint64_t data_digest; /* of contents; a hole counts as zeros */
 	uint64_t layout_digest; /* of where holes are */
 	uint64_t xattr_digest;
+	uint64_t shape; /* the digest without the contents of a file */
 	uint64_t digest; /* of all that is visible but space: without layout and blocks */
 };
 
@@ -59,6 +60,7 @@ struct state {
 	uint64_t free_blocks, used_inodes;
 	uint64_t names_digest; /* the tree of names alone */
 	uint64_t visible; /* digest of everything but space */
+	uint64_t shape; /* digest of everything but the contents of files */
 	uint64_t digest; /* of everything */
 };
 

@@ -4,8 +4,12 @@
  *
  * Most images lead to one of a few outcomes: the record under way is there or not, the rest is replayed. Outcomes are known by
  * the hash of the media behind recovery, and what a file system does with the same media is the same; so each image is recovered,
- * but each outcome is looked at once (the oracle: once for each set of legal states), and crashes inside recovery are made once
- * for each outcome and each sequence of stores that led to it.
+ * but each outcome is looked at once (the oracle: once for each set of legal states). Of blocks that the bitmaps say are free the
+ * hash tells only whether there is something in them, and roughly how much: for what must be zeroed before it is used, that
+ * suffices, and that they are not in use is what fsck finds out.
+ *
+ * Crashes inside recovery are made once for each sequence of stores that a recovery made (their places and their bytes), and each
+ * state that it led to, whatever the contents of files: the engine does not read those.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -117,7 +121,7 @@ static int outcome_check(struct explorer *ex, struct zus_fs *fs, struct outcome 
 	return check_usable(fs, ex->run->empty_free, why);
 }
 
-/* The digest of the visible state, known by the media without the rings. 1: it cannot be read. */
+/* The digests of the visible state, known by the media without the rings. 1: it cannot be read. */
 static int digest_find(struct explorer *ex, struct zus_fs *fs, struct outcome *oc, struct check_text why)
 {
 	uint64_t *known = word_map_get(&ex->digests, oc->rest);
@@ -125,16 +129,18 @@ static int digest_find(struct explorer *ex, struct zus_fs *fs, struct outcome *o
 	int is_new;
 
 	if (known) {
-		oc->digest = *known;
+		oc->digest = ex->outcomes[*known - 1].digest;
+		oc->shape = ex->outcomes[*known - 1].shape;
 		return 0;
 	}
 	if (state_capture(fs, 0, &state, why.buf, why.cap))
 		return 1;
 	oc->digest = state->digest;
+	oc->shape = state->shape;
 	state_free(state);
 	known = word_map_put(&ex->digests, oc->rest, &is_new);
 	if (known)
-		*known = oc->digest;
+		*known = (uint64_t)(oc - ex->outcomes) + 1;
 	else
 		ex->error = -ENOMEM;
 	return 0;
@@ -150,7 +156,7 @@ static int mounted_check(struct explorer *ex, const struct legal *legal, struct 
 	struct check_text why = { text, sizeof(text) };
 	const struct pmem_event *ev;
 	size_t n = pmem_sim_events(canvas_pm(ex->canvas), &ev);
-	uint64_t rest, hash = canvas_stored_hash(ex->canvas, &rest), *slot;
+	uint64_t rest, hash = canvas_stored_hash(ex->canvas, check_block_is_free, fs, &rest), *slot;
 	struct outcome *oc = outcome_of(ex, hash);
 	int is_new, bad = 0;
 
@@ -164,7 +170,7 @@ static int mounted_check(struct explorer *ex, const struct legal *legal, struct 
 	if (!oc->checked)
 		bad = digest_find(ex, fs, oc, why);
 	if (!bad && !legal && ex->opt->second)
-		*out_again = first_time(ex, &ex->recoveries, word_mix(oc->digest, record_hash(ev, n)));
+		*out_again = first_time(ex, &ex->recoveries, word_mix(oc->shape, record_hash(ev, n)));
 	if (!bad && (legal || first_time(ex, &ex->legal, word_mix(rest, run_point_id(ex->run, &ex->pt)))))
 		bad = state_check(ex, legal, fs, oc, why);
 	if (!bad && !oc->checked)

@@ -344,13 +344,46 @@ static void device_is_put_back_behind_a_mount(void)
 	hash = canvas_hash(rig.canvas);
 	pmem_store64(pm, (const le64 *)pmem_at(pm, 64), 5);
 	pmem_store64(pm, (const le64 *)pmem_at(pm, 64), 6);
-	CHECK(canvas_stored_hash(rig.canvas, &rest) == (hash ^ canvas_hash_delta(64, htole64(1), htole64(6))));
-	CHECK(rest == canvas_stored_hash(rig.canvas, NULL));
+	CHECK(canvas_stored_hash(rig.canvas, NULL, NULL, &rest) == (hash ^ canvas_hash_delta(64, htole64(1), htole64(6))));
+	CHECK(rest == canvas_stored_hash(rig.canvas, NULL, NULL, NULL));
 	pmem_store64(pm, (const le64 *)pmem_at(pm, 4096), 6);
-	CHECK(rest != canvas_stored_hash(rig.canvas, NULL));
+	CHECK(rest != canvas_stored_hash(rig.canvas, NULL, NULL, NULL));
 	canvas_revert(rig.canvas);
 	CHECK_EQ(le64_load((const le64 *)pmem_at(pm, 64)), le64toh(1));
-	CHECK(canvas_stored_hash(rig.canvas, NULL) == hash);
+	CHECK(canvas_stored_hash(rig.canvas, NULL, NULL, NULL) == hash);
+	rig_free(&rig);
+}
+
+static int is_block_1(void *ctx, uint64_t block)
+{
+	return block == 1;
+}
+
+static uint64_t hash_with(struct rig *rig, uint64_t off, uint64_t raw)
+{
+	size_t mark = canvas_mark(rig->canvas);
+	uint64_t hash;
+
+	canvas_set(rig->canvas, off, raw);
+	hash = canvas_stored_hash(rig->canvas, is_block_1, NULL, NULL);
+	canvas_undo(rig->canvas, mark);
+	return hash;
+}
+
+static void contents_of_free_blocks_count_roughly(void)
+{
+	struct rig rig = rig_new();
+	uint64_t one = hash_with(&rig, 4096, 1);
+
+	CHECK(hash_with(&rig, 4096, 0) == 0);
+	CHECK(one != 0);
+	CHECK(one == hash_with(&rig, 4096, 2));
+	CHECK(one == hash_with(&rig, 4104, 1));
+	CHECK(hash_with(&rig, 8192, 1) != hash_with(&rig, 8192, 2));
+	canvas_set(rig.canvas, 4096, 1);
+	CHECK(one == hash_with(&rig, 4096, 5));
+	CHECK(one != hash_with(&rig, 4104, 1));
+	CHECK(hash_with(&rig, 4096, 0) == 0);
 	rig_free(&rig);
 }
 
@@ -389,6 +422,7 @@ int main(int argc, char **argv)
 		TAP_CASE(words_in_a_row_at_one_site_are_one_unit),
 		TAP_CASE(cap_thins_out_and_says_so),
 		TAP_CASE(device_is_put_back_behind_a_mount),
+		TAP_CASE(contents_of_free_blocks_count_roughly),
 		TAP_CASE(names_that_are_none_are_refused),
 	};
 
