@@ -13,7 +13,8 @@
 #define ZUF_TYPES_MAX 32
 #define ZUF_WAIT_MAX_S 86400
 
-static LIST_HEAD(zuf_types); /* under zuf_server_lock */
+/* Not allocated: a file_system_type has keys of lockdep's, which must be static. Under zuf_server_lock. */
+static struct zuf_type zuf_types[ZUF_TYPES_MAX];
 static unsigned int zuf_n_types;
 
 enum {
@@ -129,15 +130,12 @@ static bool type_name_ok(const char *name)
 
 static int type_new(const struct zuf_type_arg *arg)
 {
-	struct zuf_type *type;
+	struct zuf_type *type = &zuf_types[zuf_n_types];
 	int err;
 
 	if (zuf_n_types == ZUF_TYPES_MAX)
 		return -ENOSPC;
-	type = kzalloc(sizeof(*type), GFP_KERNEL);
-	if (!type)
-		return -ENOMEM;
-	strscpy(type->name, arg->name, sizeof(type->name));
+	strscpy_pad(type->name, arg->name, sizeof(type->name));
 	type->has_device = arg->flags & ZUF_TYPE_DEVICE;
 	type->fst.owner = THIS_MODULE;
 	type->fst.name = type->name;
@@ -145,56 +143,54 @@ static int type_new(const struct zuf_type_arg *arg)
 	type->fst.kill_sb = type_kill_sb;
 	type->fst.fs_flags = type->has_device ? FS_REQUIRES_DEV : 0;
 	err = register_filesystem(&type->fst);
-	if (err) {
-		kfree(type);
-		return err;
-	}
-	list_add_tail(&type->link, &zuf_types);
-	zuf_n_types++;
-	return 0;
+	if (!err)
+		zuf_n_types++;
+	return err;
+}
+
+static struct zuf_type *type_find(const char *name)
+{
+	unsigned int i;
+
+	for (i = 0; i < zuf_n_types; i++)
+		if (!strcmp(zuf_types[i].name, name))
+			return &zuf_types[i];
+	return NULL;
 }
 
 int zuf_type_add(const struct zuf_type_arg *arg)
 {
 	struct zuf_type *type;
-	int err = -ENOENT;
+	int err;
 
 	if (!type_name_ok(arg->name))
 		return -EINVAL;
 	mutex_lock(&zuf_server_lock);
-	list_for_each_entry(type, &zuf_types, link) {
-		if (strcmp(type->name, arg->name))
-			continue;
+	type = type_find(arg->name);
+	if (!type)
+		err = type_new(arg);
+	else
 		/* Of an earlier server. */
 		err = type->has_device == !!(arg->flags & ZUF_TYPE_DEVICE) ? 0 : -EEXIST;
-		break;
-	}
-	if (err == -ENOENT)
-		err = type_new(arg);
 	mutex_unlock(&zuf_server_lock);
 	return err;
 }
 
 size_t zuf_types_show(char *buf)
 {
-	struct zuf_type *type;
 	size_t len = 0;
+	unsigned int i;
 
 	mutex_lock(&zuf_server_lock);
-	list_for_each_entry(type, &zuf_types, link)
-		len += scnprintf(buf + len, PAGE_SIZE - len, "%s%s\n", type->name, type->has_device ? " device" : "");
+	for (i = 0; i < zuf_n_types; i++)
+		len += scnprintf(buf + len, PAGE_SIZE - len, "%s%s\n", zuf_types[i].name,
+				 zuf_types[i].has_device ? " device" : "");
 	mutex_unlock(&zuf_server_lock);
 	return len;
 }
 
 void zuf_types_exit(void)
 {
-	struct zuf_type *type, *next;
-
-	list_for_each_entry_safe(type, next, &zuf_types, link) {
-		unregister_filesystem(&type->fst);
-		list_del(&type->link);
-		kfree(type);
-	}
-	zuf_n_types = 0;
+	while (zuf_n_types)
+		unregister_filesystem(&zuf_types[--zuf_n_types].fst);
 }

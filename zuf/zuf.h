@@ -113,7 +113,6 @@ struct zuf_stats;
 
 struct zuf_type {
 	struct file_system_type fst;
-	struct list_head link;
 	bool has_device;
 	char name[ZUF_TYPE_MAX];
 };
