@@ -88,14 +88,21 @@ static void slot_make_free(struct zuf_slot *slot)
 		wake_up(&zuf_slot_waiters);
 }
 
+/* The mount may be gone when this returns. */
+static void async_put(struct zuf_sb *zsb)
+{
+	if (atomic_dec_and_test(&zsb->n_async))
+		wake_up_var(&zsb->n_async);
+}
+
 /* slot->lock is held. */
 static void slot_end_async(struct zuf_slot *slot)
 {
 	struct zuf_sb *zsb = slot->async;
 
 	slot->async = NULL;
-	if (zsb && atomic_dec_and_test(&zsb->n_async))
-		wake_up_var(&zsb->n_async);
+	if (zsb)
+		async_put(zsb);
 }
 
 void zuf_slot_kill(struct zuf_slot *slot)
@@ -246,7 +253,7 @@ void zuf_slot_send_async(struct zuf_slot *slot, struct zuf_sb *zsb)
 {
 	atomic_inc(&zsb->n_async);
 	if (!slot_set_sent(slot, zsb))
-		atomic_dec(&zsb->n_async);
+		async_put(zsb);
 	zuf_slot_put(slot);
 }
 
