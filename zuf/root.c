@@ -11,6 +11,7 @@
 #include <linux/slab.h>
 #include <linux/uaccess.h>
 #include <linux/vmalloc.h>
+#include <linux/wait_bit.h>
 
 #include "zuf.h"
 
@@ -140,35 +141,66 @@ static int channel_become_slot(struct zuf_channel *ch, void __user *uarg)
 	return 0;
 }
 
+/* Takes the extents of [off, end) back, and the pages that show them. */
+static int inode_invalidate(struct inode *inode, u64 off, u64 end)
+{
+	int err;
+
+	inode_lock(inode);
+	filemap_invalidate_lock(inode->i_mapping);
+	err = zuf_break_layouts(inode, off, end - 1);
+	if (!err) {
+		truncate_inode_pages_range(inode->i_mapping, off, end - 1);
+		zuf_extents_drop(zuf_i(inode), off, end);
+	}
+	filemap_invalidate_unlock(inode->i_mapping);
+	inode_unlock(inode);
+	return err;
+}
+
+/* An inode that we hold behind the VFS's back must not outlive its mount: the umount waits. NULL: there is none, or it goes. */
+static struct zuf_sb *invalidate_begin(u32 mount)
+{
+	struct zuf_sb *zsb;
+
+	mutex_lock(&zuf_server_lock);
+	zsb = zuf_mount_find(mount);
+	if (zsb && zsb->closing)
+		zsb = NULL;
+	if (zsb)
+		atomic_inc(&zsb->n_invalidates);
+	mutex_unlock(&zuf_server_lock);
+	return zsb;
+}
+
+static void invalidate_end(struct zuf_sb *zsb)
+{
+	if (atomic_dec_and_test(&zsb->n_invalidates))
+		wake_up_var(&zsb->n_invalidates);
+}
+
 static int server_invalidate(void __user *uarg)
 {
 	struct zuf_invalidate_arg arg;
-	struct inode *inode = NULL;
+	struct inode *inode;
 	struct zuf_sb *zsb;
+	int err = 0;
 
 	if (copy_from_user(&arg, uarg, sizeof(arg)))
 		return -EFAULT;
-	if (arg.pad || arg.off > MAX_LFS_FILESIZE || !arg.len)
+	if (arg.pad || arg.off >= MAX_LFS_FILESIZE || !arg.len)
 		return -EINVAL;
 	arg.len = min_t(u64, arg.len, MAX_LFS_FILESIZE - arg.off);
-	mutex_lock(&zuf_server_lock);
-	zsb = zuf_mount_find(arg.mount);
-	if (zsb)
-		inode = zuf_find_inode(zsb->sb, arg.node);
-	mutex_unlock(&zuf_server_lock);
+	zsb = invalidate_begin(arg.mount);
 	if (!zsb)
 		return -ENOENT;
-	if (!inode)
-		return 0;
-	inode_lock(inode);
-	filemap_invalidate_lock(inode->i_mapping);
-	zuf_break_layouts(inode, arg.off, arg.off + arg.len - 1);
-	truncate_inode_pages_range(inode->i_mapping, arg.off, arg.off + arg.len - 1);
-	zuf_extents_drop(zuf_i(inode), arg.off, arg.off + arg.len);
-	filemap_invalidate_unlock(inode->i_mapping);
-	inode_unlock(inode);
-	iput(inode);
-	return 0;
+	inode = zuf_find_inode(zsb->sb, arg.node);
+	if (inode) {
+		err = inode_invalidate(inode, arg.off, arg.off + arg.len);
+		iput(inode);
+	}
+	invalidate_end(zsb);
+	return err;
 }
 
 static long channel_set_role(struct zuf_channel *ch, unsigned int cmd, void __user *uarg)

@@ -264,10 +264,22 @@ static void sb_put(struct super_block *sb)
 	sb_close(zsb);
 }
 
+/* Before the VFS takes it down. */
+static void sb_stop(struct zuf_sb *zsb)
+{
+	if (!zsb)
+		return;
+	mutex_lock(&zuf_server_lock);
+	zsb->closing = true;
+	mutex_unlock(&zuf_server_lock);
+	wait_var_event(&zsb->n_invalidates, !atomic_read(&zsb->n_invalidates));
+}
+
 void zuf_kill_block_super(struct super_block *sb)
 {
 	struct zuf_sb *zsb = zuf_sb_of(sb);
 
+	sb_stop(zsb);
 	kill_block_super(sb);
 	sb_free(zsb);
 }
@@ -276,6 +288,7 @@ void zuf_kill_anon_super(struct super_block *sb)
 {
 	struct zuf_sb *zsb = zuf_sb_of(sb);
 
+	sb_stop(zsb);
 	kill_anon_super(sb);
 	sb_free(zsb);
 }

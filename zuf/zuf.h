@@ -124,6 +124,7 @@ struct zuf_sb {
 	struct zuf_type *type;
 	u32 id;
 	bool dead; /* umount: no calls any more */
+	bool closing; /* umount has begun: inodes are not found by node any more; under zuf_server_lock */
 	bool attached_once;
 	u32 wait_s; /* how long calls wait for a server */
 	char *options; /* for the plug-in */
@@ -139,6 +140,7 @@ struct zuf_sb {
 	struct llist_head forgets;
 	atomic_t n_forgets;
 	atomic_t n_async; /* slots that work for this mount with nobody waiting */
+	atomic_t n_invalidates; /* of the server's, on their way: umount waits for them */
 	struct zuf_stats *stats;
 };
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * A server that lies: takes the control root, registers the type "badfs", opens mounts as it should, and answers everything else
- * with what is half sane and half noise. The kernel must survive it: badserver ROOT SECONDS SEED
+ * with what is half sane and half noise; meanwhile it takes extents back, of inodes that are there or not, and of a mount that
+ * comes and goes. The kernel must survive it: badserver ROOT SECONDS SEED
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -13,6 +14,7 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "uapi/zuf.h"
@@ -26,6 +28,7 @@ struct liar {
 };
 
 static const char *root;
+static uint32_t mount_id; /* atomic: the last that was mounted */
 
 static uint64_t rand_next(struct liar *l)
 {
@@ -132,6 +135,7 @@ static void lie(struct liar *l)
 
 	memset(rep, 0, sizeof(*rep));
 	if (req->op == ZUF_OP_MOUNT) {
+		__atomic_store_n(&mount_id, req->mount, __ATOMIC_RELAXED);
 		mount_make(l, rep);
 		return;
 	}
@@ -164,12 +168,23 @@ static void *liar_run(void *arg)
 	}
 }
 
+static void take_back(struct liar *l, int fd)
+{
+	struct zuf_invalidate_arg arg = { .mount = __atomic_load_n(&mount_id, __ATOMIC_RELAXED), .node = 1 + rand_next(l) % 42 };
+
+	arg.off = chance(l, 8) ? rand_next(l) : rand_next(l) % (1 << 24);
+	arg.len = chance(l, 8) ? rand_next(l) : rand_next(l) % (1 << 24);
+	ioctl(fd, ZUF_IOC_INVALIDATE, &arg);
+}
+
 int main(int argc, char **argv)
 {
 	struct zuf_server_arg server = { .version = ZUF_ABI_VERSION };
 	struct zuf_type_arg type = { .name = "badfs", .flags = ZUF_TYPE_DEVICE };
 	static struct liar liars[N_SLOTS];
+	struct liar taker = { 0 };
 	pthread_t thread;
+	time_t end;
 	int fd;
 
 	if (argc != 4)
@@ -193,6 +208,8 @@ int main(int argc, char **argv)
 	}
 	if (ioctl(fd, ZUF_IOC_READY))
 		return 1;
-	sleep((unsigned int)atoi(argv[2]));
+	taker.rand = strtoull(argv[3], NULL, 0) + N_SLOTS + 1;
+	for (end = time(NULL) + atoi(argv[2]); time(NULL) < end; usleep(500))
+		take_back(&taker, fd);
 	return 0;
 }
