@@ -164,6 +164,7 @@ static int sb_make_root(struct zuf_sb *zsb, const struct zuf_attr *attr, u64 epo
 
 static void sb_close(struct zuf_sb *zsb)
 {
+	zsb->dead = true;
 	zuf_devmaps_kill(zsb);
 	zuf_mount_id_put(zsb);
 	zuf_stats_free(zsb);
@@ -247,20 +248,25 @@ int zuf_remount(struct super_block *sb, struct fs_context *fc)
 /* --- operations ------------------------------------------------------------------------------- */
 
 /* Tells a server that lives; one that is dead is not waited for. */
-static void sb_put(struct super_block *sb)
+static void sb_detach(struct zuf_sb *zsb)
 {
-	struct zuf_sb *zsb = zuf_sb_of(sb);
 	struct zuf_call call;
 
 	zsb->wait_s = 0;
-	zuf_forgets_drop(zsb);
-	wait_var_event(&zsb->n_async, !atomic_read(&zsb->n_async));
 	if (zsb->epoch && zsb->epoch == zuf_server_epoch() && !zuf_call_begin_attach(&call, zsb, ZUF_OP_UMOUNT, ZUF_NODE_ROOT)) {
 		if (call.slot->epoch == zsb->epoch)
 			zuf_call_send_once(&call);
 		zuf_call_end(&call);
 	}
-	zsb->dead = true;
+}
+
+static void sb_put(struct super_block *sb)
+{
+	struct zuf_sb *zsb = zuf_sb_of(sb);
+
+	zuf_forgets_drop(zsb);
+	wait_var_event(&zsb->n_async, !atomic_read(&zsb->n_async));
+	sb_detach(zsb);
 	sb_close(zsb);
 }
 
@@ -273,6 +279,9 @@ static void sb_stop(struct zuf_sb *zsb)
 	zsb->closing = true;
 	mutex_unlock(&zuf_server_lock);
 	wait_var_event(&zsb->n_invalidates, !atomic_read(&zsb->n_invalidates));
+	/* A mount that failed behind the server's has no root yet: the VFS does not come to put_super. */
+	if (!zsb->sb->s_root)
+		sb_detach(zsb);
 }
 
 void zuf_kill_block_super(struct super_block *sb)
