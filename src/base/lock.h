@@ -121,9 +121,15 @@ static inline void mutex_unlock(struct mutex *mu)
 	pthread_mutex_unlock(&mu->m);
 }
 
+/* Who waits to write goes before new readers: those of one file in turn would keep him out for ever. No thread reads twice. */
 static inline void rwlock_init(struct rwlock *rw, enum lock_rank rank, uint64_t order)
 {
-	pthread_rwlock_init(&rw->l, NULL);
+	pthread_rwlockattr_t attr;
+
+	pthread_rwlockattr_init(&attr);
+	pthread_rwlockattr_setkind_np(&attr, PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP);
+	pthread_rwlock_init(&rw->l, &attr);
+	pthread_rwlockattr_destroy(&attr);
 	LOCK_CHECK_INIT(rw, rank, order);
 }
 static inline void rwlock_fini(struct rwlock *rw)

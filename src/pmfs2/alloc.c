@@ -22,13 +22,14 @@
 #define GROUP_WORDS (PMFS2_GROUP_BLOCKS / 64)
 #define GROUP_UNKNOWN UINT32_MAX
 #define PREF_SLOTS 64u
-#define CHECKPOINT_TRIES 8
+#define SPACE_TRIES 8
 
 struct group {
 	struct mutex mu; /* LOCK_RANK_GROUP */
 	uint64_t *bits; /* NULL: not loaded */
 	_Atomic uint32_t free; /* GROUP_UNKNOWN: not loaded */
 	uint32_t rotor; /* where the next search begins */
+	_Atomic uint32_t no_aligned; /* no free run that is aligned to so many blocks; 0: not known */
 };
 
 struct alloc {
@@ -90,12 +91,33 @@ const le64 *alloc_bitmap_word(const struct fs *fs, uint64_t block, uint32_t *out
 	return words + block / 64;
 }
 
-/* Under the group's lock. 0 or -ENOMEM. */
+/*
+ * What is below data_block, and the last block, is never given out, whatever the bitmap says: file data over the journal would
+ * make an ordinary user the author of records. -EUCLEAN if the bitmap called any of it free.
+ */
+static int fixed_blocks_take(struct fs *fs, struct group *grp, uint64_t first)
+{
+	uint64_t end = fs->data_block > first ? u64_min(fs->data_block - first, PMFS2_GROUP_BLOCKS) : 0;
+	uint64_t last = fs->n_blocks - 1 - first, clear = 0;
+
+	for (uint64_t bit = 0; bit < end; bit++) {
+		clear += !(grp->bits[bit / 64] >> (bit % 64) & 1);
+		grp->bits[bit / 64] |= 1ull << (bit % 64);
+	}
+	if (last < PMFS2_GROUP_BLOCKS) {
+		clear += !(grp->bits[last / 64] >> (last % 64) & 1);
+		grp->bits[last / 64] |= 1ull << (last % 64);
+	}
+	return clear ? fs_corrupt(fs, "bitmap: %llu blocks of fixed structures are marked free", (unsigned long long)clear) : 0;
+}
+
+/* Under the group's lock. 0, -ENOMEM or -EUCLEAN. */
 static int group_load(struct fs *fs, struct group *grp, uint64_t number)
 {
 	uint64_t first = number * PMFS2_GROUP_BLOCKS, n = u64_min(PMFS2_GROUP_BLOCKS, fs->n_blocks - first), used = 0;
 	uint32_t bit;
 	const le64 *media = alloc_bitmap_word(fs, first, &bit);
+	int err;
 
 	if (grp->bits)
 		return 0;
@@ -106,8 +128,15 @@ static int group_load(struct fs *fs, struct group *grp, uint64_t number)
 		grp->bits[i] = i * 64ull < n ? le64_load(media + i) : ~0ull;
 		if (i * 64ull < n && n - i * 64ull < 64)
 			grp->bits[i] |= ~0ull << (n - i * 64ull);
-		used += (uint64_t)__builtin_popcountll(grp->bits[i]);
 	}
+	err = fixed_blocks_take(fs, grp, first);
+	if (err) {
+		free(grp->bits);
+		grp->bits = NULL;
+		return err;
+	}
+	for (uint32_t i = 0; i < GROUP_WORDS; i++)
+		used += (uint64_t)__builtin_popcountll(grp->bits[i]);
 	atomic_store_explicit(&grp->free, (uint32_t)(PMFS2_GROUP_BLOCKS - used), memory_order_relaxed);
 	return 0;
 }
@@ -168,7 +197,7 @@ static void run_search(const struct group *grp, uint32_t from, uint32_t end, uin
 }
 
 /* An aligned run of exactly want (16 or 512) zero bits. */
-static void aligned_search(const struct group *grp, uint32_t want, struct run *best)
+static void aligned_search(struct group *grp, uint32_t want, struct run *best)
 {
 	for (uint32_t bit = 0; bit < PMFS2_GROUP_BLOCKS; bit += want) {
 		if (zeros_from(grp, bit, want) == want) {
@@ -176,6 +205,7 @@ static void aligned_search(const struct group *grp, uint32_t want, struct run *b
 			return;
 		}
 	}
+	atomic_store_explicit(&grp->no_aligned, want, memory_order_relaxed);
 }
 
 static void bits_change(struct group *grp, uint32_t bit, uint32_t n, int set)
@@ -229,6 +259,19 @@ static int group_take(struct group *grp, uint64_t number, const struct want *w, 
 	return 1;
 }
 
+/* What is known of the group without its lock rules it out. */
+static int group_is_futile(const struct group *grp, const struct want *w)
+{
+	uint32_t free = atomic_load_explicit(&grp->free, memory_order_relaxed);
+	uint32_t no_aligned = atomic_load_explicit(&grp->no_aligned, memory_order_relaxed);
+
+	if (free == GROUP_UNKNOWN)
+		return 0;
+	if (!(w->flags & (ALLOC_HUGE | ALLOC_CHUNK | ALLOC_EXACT)))
+		return !free;
+	return free < w->n || (!(w->flags & ALLOC_EXACT) && no_aligned && no_aligned <= w->n);
+}
+
 /* Looks through all groups from start on; first only those that nobody holds. */
 static int groups_search(struct fs *fs, uint64_t start, const struct want *w, struct run *out)
 {
@@ -238,17 +281,18 @@ static int groups_search(struct fs *fs, uint64_t start, const struct want *w, st
 		for (uint64_t i = 0; i < al->n_groups; i++) {
 			uint64_t number = start + i < al->n_groups ? start + i : start + i - al->n_groups;
 			struct group *grp = &al->groups[number];
-			int found;
+			int found, err;
 
-			if (!atomic_load_explicit(&grp->free, memory_order_relaxed))
+			if (group_is_futile(grp, w))
 				continue;
 			if (wait)
 				mutex_lock(&grp->mu);
 			else if (!mutex_trylock(&grp->mu))
 				continue;
-			if (group_load(fs, grp, number)) {
+			err = group_load(fs, grp, number);
+			if (err) {
 				mutex_unlock(&grp->mu);
-				return -ENOMEM;
+				return err;
 			}
 			found = group_take(grp, number, w, out);
 			mutex_unlock(&grp->mu);
@@ -259,41 +303,97 @@ static int groups_search(struct fs *fs, uint64_t start, const struct want *w, st
 	return -ENOSPC;
 }
 
+/* The bits of a run in DRAM; it may cross groups (merged frees). */
+static void bits_release(struct fs *fs, struct run run)
+{
+	while (run.n) {
+		struct group *grp = &fs->alloc->groups[run.block / PMFS2_GROUP_BLOCKS];
+		uint32_t bit = (uint32_t)(run.block % PMFS2_GROUP_BLOCKS);
+		uint32_t n = (uint32_t)u64_min(run.n, PMFS2_GROUP_BLOCKS - bit);
+
+		mutex_lock(&grp->mu);
+		if (grp->bits) {
+			bits_change(grp, bit, n, 0);
+			atomic_fetch_add_explicit(&grp->free, n, memory_order_relaxed);
+			atomic_store_explicit(&grp->no_aligned, 0, memory_order_relaxed);
+		}
+		mutex_unlock(&grp->mu);
+		run.block += n;
+		run.n -= n;
+	}
+}
+
+/* Blocks that may be taken so that keep stay. */
+static uint64_t space_avail(const struct alloc *al, uint64_t keep)
+{
+	int64_t free = atomic_load_explicit(&al->free, memory_order_relaxed);
+
+	return free > (int64_t)keep ? (uint64_t)free - keep : 0;
+}
+
+/* Counts n blocks as taken, unless less than keep would stay: 0 then. */
+static int space_take(struct alloc *al, uint64_t keep, uint64_t n)
+{
+	int64_t free = atomic_load_explicit(&al->free, memory_order_relaxed);
+
+	do {
+		if (free < (int64_t)(keep + n))
+			return 0;
+	} while (!atomic_compare_exchange_weak_explicit(&al->free, &free, free - (int64_t)n, memory_order_relaxed,
+							memory_order_relaxed));
+	return 1;
+}
+
+/*
+ * Bits first, then the count: what is found is given back where others have meanwhile taken so much that the reserve would not
+ * stay. Limbo that another thread is releasing comes back bit by bit: a few tries, then.
+ */
+static int run_take(struct fs *fs, uint64_t start, uint64_t keep, struct want *w, struct run *out_run)
+{
+	struct alloc *al = fs->alloc;
+	const uint64_t want = w->n, least = w->flags & (ALLOC_HUGE | ALLOC_CHUNK | ALLOC_EXACT) ? want : 1;
+
+	for (int tries = 0; tries < SPACE_TRIES; tries++) {
+		uint64_t avail = space_avail(al, keep);
+		int err = -ENOSPC;
+
+		if (avail >= least) {
+			w->n = (uint32_t)u64_min(want, avail);
+			err = groups_search(fs, start, w, out_run);
+			if (!err && space_take(al, keep, out_run->n))
+				return 0;
+			if (!err) {
+				bits_release(fs, *out_run);
+				continue;
+			}
+			if (err != -ENOSPC || w->flags & ALLOC_HUGE)
+				return err;
+		}
+		if (!journal_has_limbo(fs))
+			return -ENOSPC;
+		journal_checkpoint(fs);
+	}
+	return -ENOSPC;
+}
+
 int alloc_run(struct fs *fs, uint64_t goal, uint64_t want, uint32_t flags, struct run *out_run)
 {
 	struct alloc *al = fs->alloc;
 	_Atomic uint64_t *pref = &al->pref[thread_id() % PREF_SLOTS];
-	int64_t keep = flags & ALLOC_RESERVE ? 0 : (int64_t)al->reserve, avail, least;
-	uint64_t start;
 	struct want w = { .goal = goal, .flags = flags };
+	uint64_t start;
 	int err;
 
 	if (flags & ALLOC_HUGE)
 		want = PMFS2_HUGE_BLOCKS;
 	else if (flags & ALLOC_CHUNK)
 		want = PMFS2_CHUNK_BLOCKS;
-	least = flags & (ALLOC_HUGE | ALLOC_CHUNK | ALLOC_EXACT) ? (int64_t)want : 1;
-	avail = atomic_load_explicit(&al->free, memory_order_relaxed) - keep;
-	/* Another thread may have taken limbo out and be about to release it: a few times, then. */
-	for (int tries = 0; avail < least && tries < CHECKPOINT_TRIES && journal_has_limbo(fs); tries++) {
-		journal_checkpoint(fs);
-		avail = atomic_load_explicit(&al->free, memory_order_relaxed) - keep;
-	}
-	if (avail < least)
-		return -ENOSPC;
-	w.n = (uint32_t)u64_min(u64_min(want, (uint64_t)avail), PMFS2_GROUP_BLOCKS);
+	w.n = (uint32_t)u64_min(want, PMFS2_GROUP_BLOCKS);
 	start = goal && goal < fs->n_blocks ? goal / PMFS2_GROUP_BLOCKS : atomic_load_explicit(pref, memory_order_relaxed);
-	err = groups_search(fs, start, &w, out_run);
-	if (err == -ENOSPC && !(flags & ALLOC_HUGE) && journal_has_limbo(fs)) {
-		journal_checkpoint(fs);
-		err = groups_search(fs, start, &w, out_run);
-	}
-	if (err)
-		return err;
-	atomic_fetch_sub_explicit(&al->free, (int64_t)out_run->n, memory_order_relaxed);
-	if (!goal)
+	err = run_take(fs, start, flags & ALLOC_RESERVE ? 0 : al->reserve, &w, out_run);
+	if (!err && !goal)
 		atomic_store_explicit(pref, out_run->block / PMFS2_GROUP_BLOCKS, memory_order_relaxed);
-	return 0;
+	return err;
 }
 
 int alloc_prepare_free(struct fs *fs, struct run run)
@@ -315,26 +415,11 @@ int alloc_prepare_free(struct fs *fs, struct run run)
 	return 0;
 }
 
-/* A run may cross groups (merged frees). */
+/* The bits first: who sees the count finds them. */
 static void run_release(struct fs *fs, struct run run)
 {
-	struct alloc *al = fs->alloc;
-
-	atomic_fetch_add_explicit(&al->free, (int64_t)run.n, memory_order_relaxed);
-	while (run.n) {
-		struct group *grp = &al->groups[run.block / PMFS2_GROUP_BLOCKS];
-		uint32_t bit = (uint32_t)(run.block % PMFS2_GROUP_BLOCKS);
-		uint32_t n = (uint32_t)u64_min(run.n, PMFS2_GROUP_BLOCKS - bit);
-
-		mutex_lock(&grp->mu);
-		if (grp->bits) {
-			bits_change(grp, bit, n, 0);
-			atomic_fetch_add_explicit(&grp->free, n, memory_order_relaxed);
-		}
-		mutex_unlock(&grp->mu);
-		run.block += n;
-		run.n -= n;
-	}
+	bits_release(fs, run);
+	atomic_fetch_add_explicit(&fs->alloc->free, (int64_t)run.n, memory_order_relaxed);
 }
 
 /* Bad blocks stay taken. */

@@ -9,6 +9,7 @@
 #include "pmfs2/file_part.h"
 #include "pmfs2/intent.h"
 #include "pmfs2/media_error.h"
+#include "pmfs2/refs.h"
 
 /* The number of the inode's intent, 0: none. Read without locks too: one aligned load. */
 static uint32_t intent_number(const struct inode *ip)
@@ -48,6 +49,12 @@ int file_settle(struct fs *fs, struct inode *ip)
 	return file_shift_resume(fs, ip, (uint32_t)slot);
 }
 
+void file_settle_if_open(struct fs *fs, struct inode *ip)
+{
+	if (unlikely(intent_number(ip)) && refs_count(fs->refs, inode_node(ip)) && !fs_check_writable(fs))
+		(void)file_settle(fs, ip);
+}
+
 static int lock_once(struct fs *fs, struct inode *ip, int exclusive)
 {
 	enum pmfs2_intent_kind kind;
@@ -75,6 +82,10 @@ static int lock_once(struct fs *fs, struct inode *ip, int exclusive)
 	if (!exclusive) {
 		rwlock_unlock(&ip->lock);
 		rwlock_write(&ip->lock);
+		if (ip->dead) {
+			rwlock_unlock(&ip->lock);
+			return -ESTALE;
+		}
 	}
 	mutex_lock(&ip->meta);
 	err = fs_check_writable(fs);
@@ -108,5 +119,6 @@ int file_attend(struct fs *fs, struct inode *ip)
 	err = file_lock(fs, ip, 1);
 	if (!err)
 		rwlock_unlock(&ip->lock);
-	return err;
+	/* A file that cannot be finished for want of space can be looked at and removed all the same. */
+	return err == -ENOSPC ? 0 : err;
 }

@@ -205,8 +205,10 @@ int inode_free(struct fs *fs, struct inode *ip)
 
 void inode_free_later(struct fs *fs, struct inode *ip)
 {
+	int err = inode_free(fs, ip);
+
 	/* Any other error stands: trying again would not help. */
-	if (inode_free(fs, ip) == -ENOMEM)
+	if (err == -ENOMEM || err == -ENOSPC)
 		atomic_store_explicit(&fs->orphans_left, 1, memory_order_relaxed);
 }
 

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "base/crc32c.h"
+#include "base/log.h"
 #include "pmfs2/alloc.h"
 #include "pmfs2/file.h"
 #include "pmfs2/namei.h"
@@ -290,6 +291,12 @@ static int intents_walk(struct fs *fs, int keep)
 	for (uint32_t slot = 0; slot < n; slot++) {
 		int err = intent_finish(fs, slot, keep);
 
+		/* Whoever next uses the file tries again, once something else has been removed; an orphan, see inode_free_later(). */
+		if (err == -ENOSPC) {
+			fs_log(fs, LOG_LEVEL_NOTICE, "intent %u: no space to finish it now", slot);
+			atomic_store_explicit(&fs->orphans_left, 1, memory_order_relaxed);
+			continue;
+		}
 		if (err)
 			return err;
 	}
@@ -335,9 +342,11 @@ void intents_retry(struct fs *fs)
 	if (fs_check_writable(fs) || !atomic_exchange_explicit(&fs->orphans_left, 0, memory_order_relaxed))
 		return;
 	for (uint32_t slot = 0; slot < n; slot++) {
-		if (orphan_retry(fs, slot) == -ENOMEM) {
+		int err = orphan_retry(fs, slot);
+
+		if (err == -ENOMEM || err == -ENOSPC)
 			atomic_store_explicit(&fs->orphans_left, 1, memory_order_relaxed);
+		if (err == -ENOMEM)
 			return;
-		}
 	}
 }

@@ -51,7 +51,9 @@ static void pending_flush(struct clear *cl)
 
 static void data_free(struct clear *cl, uint64_t block, uint64_t n)
 {
-	if (cl->pending.n && cl->pending.block + cl->pending.n == block) {
+	/* No longer than one entry of a record clears: what waits to be logged is part of CLEAR_ROOM_WORDS. */
+	if (cl->pending.n && cl->pending.block + cl->pending.n == block &&
+	    cl->pending.n + n <= (PMFS2_REC_COUNT_MAX - 1) * 64ull) {
 		cl->pending.n += n;
 		return;
 	}

@@ -389,6 +389,7 @@ static int namei_remove(struct fs *fs, uint64_t dir_node, struct zus_name name, 
 	both[0] = dir;
 	both[1] = ip;
 	meta_lock_all(both, 2);
+	file_settle_if_open(fs, ip);
 	err = remove_check(fs, ip, is_rmdir);
 	if (!err)
 		err = remove_commit(fs, dir, &found, ip, &more);

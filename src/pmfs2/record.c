@@ -74,6 +74,8 @@ void rec_flush_targets(struct pmem *pm, const uint64_t *words, uint32_t n_words)
 	struct rec_entry e;
 	uint32_t pos = 0;
 
+	/* Read again from media, which may have been written to since. */
 	while (rec_next(words, n_words, &pos, &e) > 0)
-		pmem_flush(pm, pmem_at(pm, e.off), (size_t)e.count * 8);
+		if (e.off < pm->size && e.count * 8ull <= pm->size - e.off)
+			pmem_flush(pm, pmem_at(pm, e.off), (size_t)e.count * 8);
 }

@@ -10,11 +10,10 @@
 #include <sys/stat.h>
 
 #include "pmfs2/dir.h"
+#include "pmfs2/file.h"
 #include "pmfs2/itable.h"
 #include "pmfs2/namei.h"
 #include "pmfs2/refs.h"
-
-#define DEPTH_MAX 65536u /* bound of the walk to the root, for hostile images */
 
 struct move {
 	struct fs *fs;
@@ -28,10 +27,16 @@ struct move {
 
 /*
  * 1 if a is b or above b; 0; -ENOTDIR: b is no directory; -ESTALE: what was above b is gone; -EUCLEAN. Under rename_lock.
+ *
+ * A tree may be as deep as there are inodes; only parents that go round in a circle are damage. Found as R. P. Brent does it ("An
+ * improved Monte Carlo factorization algorithm", 1980): a number that was met stands, is moved up after 1, 2, 4... steps, and is
+ * met again where there is a circle.
  */
 static int is_ancestor(struct fs *fs, uint64_t a, uint64_t b)
 {
-	for (uint32_t depth = 0; depth < DEPTH_MAX; depth++) {
+	uint64_t met = b, steps = 0, limit = 1;
+
+	for (uint64_t depth = 0;; depth++) {
 		struct inode *ip;
 		uint64_t parent;
 		int err;
@@ -49,9 +54,14 @@ static int is_ancestor(struct fs *fs, uint64_t a, uint64_t b)
 		inode_put(fs, ip);
 		if (err)
 			return err;
-		if (parent == b)
-			break;
 		b = parent;
+		if (b == met)
+			break;
+		if (++steps == limit) {
+			met = b;
+			steps = 0;
+			limit *= 2;
+		}
 	}
 	return fs_corrupt(fs, "directory %llu: not below the root", (unsigned long long)b);
 }
@@ -307,6 +317,8 @@ static int move_run(struct move *mv, int *out_more)
 	} else {
 		if (mv->victim && inode_is_dir(mv->victim) && le64_get(mv->victim->media->size))
 			err = -ENOTEMPTY;
+		if (mv->victim)
+			file_settle_if_open(mv->fs, mv->victim);
 		if (!err && whiteout)
 			err = itable_take(mv->fs, &slot);
 		if (!err) {
