@@ -42,11 +42,14 @@ int file_shift_resume(struct fs *fs, struct inode *ip, uint32_t slot);
 
 /*
  * Before attributes of a file are told: finishes a truncation or a shift that failed half-way, if there is one. No lock of the
- * inode held. 0, also on a mount that cannot be written, or where there is no space to finish (then the file can at least be removed);
- * otherwise what the finishing gave.
+ * inode held. 0, also on a mount that cannot be written, or where there is no space to finish (then the file can at least be
+ * removed); otherwise what the finishing gave.
  */
 int file_attend(struct fs *fs, struct inode *ip);
-/* The same for one that loses a name, for those who have it open. Errors leave it as it is. ip->lock held exclusively, ip->meta held. */
+/*
+ * The same for one that loses a name, for those who have it open. Errors leave it as it is. ip->lock held exclusively, ip->meta
+ * held.
+ */
 void file_settle_if_open(struct fs *fs, struct inode *ip);
 
 /*

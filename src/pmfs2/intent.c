@@ -291,7 +291,7 @@ static int intents_walk(struct fs *fs, int keep)
 	for (uint32_t slot = 0; slot < n; slot++) {
 		int err = intent_finish(fs, slot, keep);
 
-		/* Whoever next uses the file tries again, once something else has been removed; an orphan, see inode_free_later(). */
+		/* Whoever next uses the file tries again, once something else has been removed; of orphans, intents_retry(). */
 		if (err == -ENOSPC) {
 			fs_log(fs, LOG_LEVEL_NOTICE, "intent %u: no space to finish it now", slot);
 			atomic_store_explicit(&fs->orphans_left, 1, memory_order_relaxed);

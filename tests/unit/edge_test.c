@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* What small trees, few threads and sound images do not meet: depth, runs of hundreds of GiB, writers among many readers, limits. */
+/* What small trees, few threads and sound images do not meet: depth, runs of hundreds of GiB, writers among many readers. */
 #include <pthread.h>
 #include <stdatomic.h>
 #include <time.h>
