@@ -5,6 +5,8 @@
  */
 #include "posix.h"
 
+#include <setjmp.h>
+#include <sys/mman.h>
 #include <sys/statvfs.h>
 
 #define CHUNK (1u << 20)
@@ -213,6 +215,42 @@ static void enospc_unlinked_open_file_gives_space_at_close(void)
 	CHECK(gets_free(before - 4 * CHUNK));
 }
 
+static sigjmp_buf bus_jump;
+
+static void on_bus(int sig)
+{
+	siglongjmp(bus_jump, sig);
+}
+
+/* Whoever stores into a mapped hole that has no room learns it: by SIGBUS at once, or by an error of msync. */
+static void enospc_of_mapped_stores_is_told(void)
+{
+	const size_t len = CHUNK; /* one request, where the kernel makes such */
+	uint64_t big;
+	char *p;
+	int fd;
+
+	ENTER();
+	need_small();
+	settled_free_bytes();
+	fd = posix_open("hole", O_CREAT | O_RDWR, 0644);
+	CHECK_EQ(ftruncate(fd, (off_t)len), 0);
+	/* Half of it has room. */
+	big = fill("big");
+	CHECK_EQ(truncate("big", (off_t)(big - CHUNK / 2)), 0);
+	p = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	if (p == MAP_FAILED && errno == ENODEV)
+		posix_unsupported("mmap: %s", strerror(errno));
+	CHECK(p != MAP_FAILED);
+	signal(SIGBUS, on_bus);
+	if (!sigsetjmp(bus_jump, 1)) {
+		memset(p, 'x', len);
+		CHECK_ERRNO(msync(p, len, MS_SYNC), ENOSPC);
+	}
+	CHECK_EQ(munmap(p, len), 0);
+	CHECK_EQ(unlink("big"), 0);
+}
+
 POSIX_MAIN(TAP_CASE(statfs_is_plausible), TAP_CASE(statfs_counts_blocks_and_files), TAP_CASE(enospc_fill_delete_fill_again),
 	   TAP_CASE(enospc_many_small_files), TAP_CASE(enospc_leaves_old_data_alone),
-	   TAP_CASE(enospc_unlinked_open_file_gives_space_at_close))
+	   TAP_CASE(enospc_unlinked_open_file_gives_space_at_close), TAP_CASE(enospc_of_mapped_stores_is_told))

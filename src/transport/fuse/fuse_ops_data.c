@@ -119,6 +119,22 @@ int fuse_op_read(struct fuse_task *task)
 	return 0;
 }
 
+/* All of it or an error: of a mapping's pages the kernel looks at the error alone, and counts a short write as a whole one. */
+static ssize_t write_whole(struct vfs *vfs, const struct vfs_range *range, const uint8_t *data)
+{
+	struct vfs_range rest = *range;
+	ssize_t n;
+
+	while (rest.len) {
+		n = vfs_write(vfs, &rest, data + (range->len - rest.len));
+		if (n < 0)
+			return n;
+		rest.off += (uint64_t)n;
+		rest.len -= (uint64_t)n;
+	}
+	return (ssize_t)range->len;
+}
+
 int fuse_op_write(struct fuse_task *task)
 {
 	const struct fuse_write_in *in = task->req.arg;
@@ -130,7 +146,10 @@ int fuse_op_write(struct fuse_task *task)
 		range.flags |= ZUS_IO_KILL_PRIV;
 	if (in->flags & (O_SYNC | O_DSYNC))
 		range.flags |= ZUS_IO_SYNC;
-	n = vfs_write(task->conn->vfs, &range, task->req.data);
+	if (in->write_flags & FUSE_WRITE_CACHE)
+		n = write_whole(task->conn->vfs, &range, task->req.data);
+	else
+		n = vfs_write(task->conn->vfs, &range, task->req.data);
 	if (n < 0)
 		return (int)n;
 	out = fuse_task_answer(task, sizeof(*out));
