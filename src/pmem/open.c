@@ -197,6 +197,7 @@ static struct pmem *pmem_alloc(enum pmem_kind kind)
 	pm->fd = -1;
 	pm->isa = pmem_isa_best();
 	pm->bad_unit = PMEM_BAD_PAGE;
+	pthread_mutex_init(&pm->sync_lock, NULL);
 	return pm;
 }
 
@@ -295,6 +296,7 @@ void pmem_close(struct pmem *pm)
 		return;
 	sim_free(pm->sim);
 	pmem_faults_remove(pm);
+	pthread_mutex_destroy(&pm->sync_lock);
 	if (pm->base && pm->kind != PMEM_KIND_EXTERNAL)
 		munmap(pm->base, pm->size);
 	if (pm->fd >= 0)
@@ -302,11 +304,34 @@ void pmem_close(struct pmem *pm)
 	free(pm);
 }
 
+static int sync_fd(int fd)
+{
+	while (fdatasync(fd))
+		if (errno != EINTR)
+			return -errno;
+	return 0;
+}
+
+/* One at a time, so that no call can miss the error that another one was told. A sync that began after the call serves for it. */
 int pmem_sync(struct pmem *pm)
 {
+	uint64_t enough;
+	int err;
+
 	if (pm->kind != PMEM_KIND_FILE || pm->rdonly)
 		return 0;
-	return fdatasync(pm->fd) ? -errno : 0;
+	__atomic_thread_fence(__ATOMIC_SEQ_CST); /* what was stored before is seen by whoever counts on from here */
+	enough = __atomic_load_n(&pm->n_sync_begun, __ATOMIC_SEQ_CST) + 1;
+	pthread_mutex_lock(&pm->sync_lock);
+	if (!pm->sync_err && pm->n_sync_done < enough) {
+		uint64_t n = __atomic_add_fetch(&pm->n_sync_begun, 1, __ATOMIC_SEQ_CST);
+
+		pm->sync_err = sync_fd(pm->fd);
+		pm->n_sync_done = n;
+	}
+	err = pm->sync_err;
+	pthread_mutex_unlock(&pm->sync_lock);
+	return err;
 }
 
 const char *pmem_kind_name(enum pmem_kind kind)

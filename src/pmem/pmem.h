@@ -12,6 +12,7 @@
 #ifndef PMEM_PMEM_H
 #define PMEM_PMEM_H
 
+#include <pthread.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -47,6 +48,11 @@ struct pmem {
 	uint64_t n_bad_meta; /* rises with each bad page met while metadata were read or stored */
 	uint64_t *bad_map; /* a bit for each page of 4 KiB; NULL while n_bad is 0 */
 	void *bad_slot; /* the handler's entry for this device */
+	/* pmem_sync() of a backing file. */
+	pthread_mutex_t sync_lock;
+	uint64_t n_sync_begun; /* atomic; changed under sync_lock */
+	uint64_t n_sync_done; /* under sync_lock, as the next one */
+	int sync_err; /* the first error, for good */
 };
 
 #define PMEM_OPEN_RDONLY 1u
@@ -90,7 +96,10 @@ void pmem_zero(struct pmem *pm, const void *dst, size_t len);
 /* Everything of this thread that was flushed or non-temporal is durable on return. */
 void pmem_fence(struct pmem *pm);
 
-/* The backing file is written to its storage (fdatasync). 0 at once where a fence is enough. */
+/*
+ * The backing file is written to its storage (fdatasync). 0 at once where a fence is enough. Any thread. An error is the answer to
+ * every later call too: what could not be written may be lost, and the kernel says so only once, to whoever comes first.
+ */
 int pmem_sync(struct pmem *pm);
 
 static inline uint64_t pmem_off(const struct pmem *pm, const void *addr)

@@ -68,6 +68,21 @@ int fs_corrupt(struct fs *fs, const char *fmt, ...)
 	return -EUCLEAN;
 }
 
+int fs_sync(struct fs *fs)
+{
+	int err = pmem_sync(fs->pm);
+	char name[256];
+
+	if (likely(!err) || atomic_exchange(&fs->sync_failed, 1))
+		return err;
+	atomic_store(&fs->damaged, 1);
+	fs_log(fs, LOG_LEVEL_ERROR,
+	       "the backing file cannot be written to its storage: %s: changes of any file may be lost. Read-only from now on: see "
+	       "dmesg and df, unmount, then run fsck.pmfs2 %s",
+	       strerror(-err), device_name(fs, name));
+	return err;
+}
+
 uint64_t fs_now(void)
 {
 	struct timespec ts;
@@ -255,7 +270,6 @@ void fs_close(struct fs *fs)
 	if (!pm->rdonly && !atomic_load(&fs->damaged))
 		(void)intents_finish(fs);
 	journal_close(fs);
-	(void)pmem_sync(pm);
 	parts_free(fs);
 	pmem_close(pm);
 }

@@ -39,7 +39,8 @@ struct fs {
 	struct intents *intents;
 	struct mutex rename_lock; /* LOCK_RANK_RENAME */
 	_Atomic uint32_t mount_flags; /* ZUS_MOUNT_* */
-	_Atomic int damaged; /* a structure was found damaged: read-only from then on */
+	_Atomic int damaged; /* a structure was found damaged, or may be: read-only from then on */
+	_Atomic int sync_failed; /* and was logged */
 	_Atomic int orphans_left; /* freeing one has failed (memory): intents_retry has something to do */
 	_Atomic uint32_t n_media_lines; /* lines logged about bad pages */
 };
@@ -77,6 +78,11 @@ static inline int fs_check_writable(struct fs *fs)
  * (media_error.h) the bytes are not to blame: -EIO.
  */
 int fs_corrupt(struct fs *fs, const char *fmt, ...) __attribute__((format(printf, 2, 3), cold));
+/*
+ * Writes a backing file to its storage (pmem_sync). If that fails, nobody knows what is missing there: it is logged, the mount is
+ * read-only from then on, and this and every later call return the error.
+ */
+int fs_sync(struct fs *fs);
 void fs_log(struct fs *fs, int level, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 
 /* Now, in media time (nanoseconds, coarse clock: one value for some milliseconds). */

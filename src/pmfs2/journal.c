@@ -296,20 +296,33 @@ int journal_new(struct fs *fs, const struct journal_state *st, struct journal **
 	return horizon_write(fs, j, st->next_seq);
 }
 
+/*
+ * Order: what the mark speaks of is written to the storage of a backing file before the mark, and then the mark.
+ * If cut: the mark is not there, or all that it speaks of is. A storage that fails behind it takes the mark back.
+ */
+static void close_marked(struct fs *fs, struct journal *j)
+{
+	(void)fs_sync(fs);
+	if (atomic_load(&fs->damaged))
+		j->clean = PMFS2_CLEAN_DAMAGED;
+	else if (j->clean != PMFS2_CLEAN_DAMAGED)
+		j->clean = PMFS2_CLEAN_YES;
+	if (media_is_lost(fs))
+		(void)horizon_write(fs, j, j->horizon_seq); /* only the mark: all records stay */
+	else
+		journal_checkpoint(fs);
+	if (fs_sync(fs) && j->clean == PMFS2_CLEAN_YES) {
+		j->clean = PMFS2_CLEAN_DAMAGED;
+		(void)horizon_write(fs, j, j->horizon_seq);
+	}
+}
+
 void journal_close(struct fs *fs)
 {
 	struct journal *j = fs->journal;
 
-	if (!fs->pm->rdonly) {
-		if (atomic_load(&fs->damaged))
-			j->clean = PMFS2_CLEAN_DAMAGED;
-		else if (j->clean != PMFS2_CLEAN_DAMAGED)
-			j->clean = PMFS2_CLEAN_YES;
-		if (media_is_lost(fs))
-			(void)horizon_write(fs, j, j->horizon_seq); /* only the mark: all records stay */
-		else
-			journal_checkpoint(fs);
-	}
+	if (!fs->pm->rdonly)
+		close_marked(fs, j);
 	journal_free(j);
 	fs->journal = NULL;
 }

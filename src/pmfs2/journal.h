@@ -30,7 +30,7 @@ int journal_recover(struct fs *fs, struct journal_state *out);
 
 /* Starts the journal behind recovery: writes a new horizon (not on a read-only mapping). */
 int journal_new(struct fs *fs, const struct journal_state *st, struct journal **out);
-/* Last checkpoint, marked clean; then frees. */
+/* Last checkpoint, marked clean (or damaged), on the storage of a backing file too; then frees. */
 void journal_close(struct fs *fs);
 /* Frees without touching media (a failed mount). */
 void journal_free(struct journal *j);

@@ -83,7 +83,7 @@ static int statfs_read(struct fs *fs, struct zus_statfs *out)
 
 static int op_sync(struct zus_fs *zus)
 {
-	return pmem_sync(fs_of(zus)->pm);
+	return fs_sync(fs_of(zus));
 }
 
 static int op_show(struct zus_fs *zus, char *buf, size_t cap)
@@ -290,7 +290,7 @@ static int op_fsync(struct zus_fs *zus, uint64_t node, int datasync)
 {
 	(void)node;
 	(void)datasync;
-	return pmem_sync(fs_of(zus)->pm);
+	return fs_sync(fs_of(zus));
 }
 
 static const struct zus_ops ops = {
