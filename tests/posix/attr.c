@@ -2,6 +2,7 @@
 /* chmod, chown, utimensat, stat, statx, access: permissions, set-id bits, sticky, group inheritance, times. */
 #include "posix.h"
 
+#include <sys/statvfs.h>
 
 static void attr_chmod_all_bits(void)
 {
@@ -130,6 +131,62 @@ static void attr_write_by_other_clears_set_ids(void)
 	fd = posix_open("w", O_WRONLY, 0);
 	CHECK_EQ(write(fd, "x", 1), 1);
 	CHECK_EQ(posix_stat("w").st_mode, S_IFREG | 06777);
+}
+
+/* The effective user of the program path, a copy of id(1). Nobody asks for its attributes on the way. */
+static uid_t runs_as(const char *path)
+{
+	char text[32] = "";
+	int fds[2], status;
+	ssize_t n;
+	pid_t pid;
+
+	CHECK_EQ(pipe(fds), 0);
+	pid = fork();
+	CHECK(pid >= 0);
+	if (!pid) {
+		dup2(fds[1], 1);
+		execl(path, "id", "-u", (char *)NULL);
+		_exit(127);
+	}
+	close(fds[1]);
+	n = read(fds[0], text, sizeof(text) - 1);
+	close(fds[0]);
+	CHECK_EQ(waitpid(pid, &status, 0), pid);
+	CHECK(n > 0 && !status);
+	return (uid_t)strtoul(text, NULL, 10);
+}
+
+static void user_runs_program(void)
+{
+	CHECK_EQ(runs_as("./id"), 0);
+}
+
+static void user_writes_and_runs_program(void)
+{
+	int fd = posix_open("id", O_WRONLY, 0);
+
+	CHECK_EQ(pwrite(fd, "\177", 1, 0), 1);
+	close(fd);
+	CHECK_EQ(runs_as("./id"), USER_ID);
+}
+
+static void attr_program_written_by_other_runs_without_set_id(void)
+{
+	struct statvfs sv;
+	int status;
+
+	ENTER();
+	posix_need_root();
+	CHECK_EQ(statvfs(".", &sv), 0);
+	if (sv.f_flag & (ST_NOSUID | ST_NOEXEC))
+		tap_skip("mounted with nosuid or noexec");
+	status = system("cp \"$(command -v id)\" id");
+	CHECK_EQ(status, 0);
+	CHECK_EQ(chmod("id", 04777), 0);
+	posix_as_user(user_runs_program);
+	posix_as_user(user_writes_and_runs_program);
+	CHECK_EQ(posix_stat("id").st_mode, S_IFREG | 0777);
 }
 
 static void user_makes_in_sgid(void)
@@ -316,7 +373,7 @@ static void attr_blocks_count_data(void)
 
 POSIX_MAIN(TAP_CASE(attr_chmod_all_bits), TAP_CASE(attr_change_by_user), TAP_CASE(attr_chown_changes_ids),
 	   TAP_CASE(attr_chown_clears_set_ids), TAP_CASE(attr_write_by_other_clears_set_ids),
-	   TAP_CASE(attr_sgid_directory_gives_its_group), TAP_CASE(attr_utimens_nanoseconds),
-	   TAP_CASE(attr_utimens_now_and_omit), TAP_CASE(attr_times_follow_operations),
+	   TAP_CASE(attr_program_written_by_other_runs_without_set_id), TAP_CASE(attr_sgid_directory_gives_its_group),
+	   TAP_CASE(attr_utimens_nanoseconds), TAP_CASE(attr_utimens_now_and_omit), TAP_CASE(attr_times_follow_operations),
 	   TAP_CASE(attr_statx_birth_and_fields), TAP_CASE(attr_stat_errors), TAP_CASE(attr_access_checks_mode),
 	   TAP_CASE(attr_blocks_count_data))

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/sysmacros.h>
 
 #include "base/util.h"
@@ -139,12 +140,17 @@ void fuse_attr_fill(struct fuse_attr *out, const struct zus_attr *attr)
 	out->flags = 0;
 }
 
+uint64_t fuse_attr_valid_s(uint32_t mode)
+{
+	return S_ISREG(mode) && (mode & (S_ISUID | S_ISGID)) ? 0 : FUSE_VALID_S;
+}
+
 void fuse_entry_fill(struct fuse_entry_out *out, const struct zus_attr *attr)
 {
 	out->nodeid = attr->node;
 	out->generation = attr->generation;
 	out->entry_valid = FUSE_VALID_S;
-	out->attr_valid = FUSE_VALID_S;
+	out->attr_valid = fuse_attr_valid_s(attr->mode);
 	out->entry_valid_nsec = 0;
 	out->attr_valid_nsec = 0;
 	fuse_attr_fill(&out->attr, attr);

@@ -57,6 +57,11 @@ int fuse_op_syncfs(struct fuse_task *task);
 /* Zeroed room for an answer of len bytes, which becomes out_len. Invalidates the request's names and data. */
 void *fuse_task_answer(struct fuse_task *task, uint32_t len);
 void fuse_attr_fill(struct fuse_attr *out, const struct zus_attr *attr);
+/*
+ * How long the kernel may keep attributes: for ever, but not those of a set-id program. A direct write by others takes the bits
+ * away here, without the kernel's copy of the mode: it has to ask again before it runs the program.
+ */
+uint64_t fuse_attr_valid_s(uint32_t mode);
 /* With the longest validity. */
 void fuse_entry_fill(struct fuse_entry_out *out, const struct zus_attr *attr);
 

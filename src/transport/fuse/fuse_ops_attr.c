@@ -13,7 +13,7 @@ static int answer_attr(struct fuse_task *task, const struct zus_attr *attr)
 {
 	struct fuse_attr_out *out = fuse_task_answer(task, sizeof(*out));
 
-	out->attr_valid = FUSE_VALID_S;
+	out->attr_valid = fuse_attr_valid_s(attr->mode);
 	fuse_attr_fill(&out->attr, attr);
 	return 0;
 }
@@ -98,7 +98,7 @@ int fuse_op_statx(struct fuse_task *task)
 	if (err)
 		return err;
 	out = fuse_task_answer(task, sizeof(*out));
-	out->attr_valid = FUSE_VALID_S;
+	out->attr_valid = fuse_attr_valid_s(attr.mode);
 	out->stat.mask = STATX_BASIC_STATS | STATX_BTIME;
 	out->stat.blksize = attr.blksize;
 	out->stat.nlink = attr.nlink;
