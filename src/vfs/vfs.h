@@ -65,6 +65,12 @@ int vfs_setxattr(struct vfs *vfs, uint64_t node, const struct zus_setxattr *set,
  */
 int vfs_listxattr(struct vfs *vfs, uint64_t node, char *buf, size_t cap, bool hide_trusted);
 int vfs_removexattr(struct vfs *vfs, uint64_t node, struct zus_name name);
+/*
+ * File capabilities are a privilege too: they go with suid and sgid (vfs_setattr and vfs_write see to that), and with every write,
+ * whoever writes, where the kernel does not see to it. Nothing is done where there are none. 0, or why they could not be taken
+ * away.
+ */
+int vfs_drop_capability(struct vfs *vfs, uint64_t node);
 
 /* --- data -------------------------------------------------------------------------------------------------------------- */
 

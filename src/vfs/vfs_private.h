@@ -34,10 +34,4 @@ _Static_assert(VFS_N_ACL_LOCKS == 1u << (64 - 58), "the hash's shift and the tab
  */
 int vfs_get_blob(struct vfs *vfs, uint64_t node, struct zus_name name, void **out_buf, uint32_t *out_len);
 
-/*
- * File capabilities are a privilege too: goes with suid and sgid. Nothing is done where there are none. 0, or why it could not be
- * taken away.
- */
-int vfs_drop_capability(struct vfs *vfs, uint64_t node);
-
 #endif

@@ -3,6 +3,7 @@
 #include "posix.h"
 
 #include <limits.h>
+#include <linux/capability.h>
 #include <sys/xattr.h>
 
 static void do_set(const char *path, const char *name, const void *value, size_t len, int flags)
@@ -212,6 +213,44 @@ static void xattr_stays_with_inode(void)
 	CHECK(!list_has("f", "user.a"));
 }
 
+static void give_capability(const char *path)
+{
+	struct vfs_cap_data cap = { .magic_etc = htole32(VFS_CAP_REVISION_2 | VFS_CAP_FLAGS_EFFECTIVE) };
+
+	cap.data[0].permitted = htole32(1u << CAP_CHOWN);
+	do_set(path, "security.capability", &cap, sizeof(cap), 0);
+}
+
+static void user_writes(void)
+{
+	int fd = posix_open("f", O_WRONLY, 0);
+
+	CHECK_EQ(pwrite(fd, "x", 1, 0), 1);
+}
+
+/* Whoever it is that changes the contents. */
+static void xattr_capability_goes_with_a_change(void)
+{
+	int fd;
+
+	ENTER();
+	posix_need_root();
+	posix_make("f", 100, 1);
+	CHECK_EQ(chmod("f", 0666), 0);
+	give_capability("f");
+	posix_as_user(user_writes);
+	CHECK_ERRNO(getxattr("f", "security.capability", NULL, 0), ENODATA);
+	fd = posix_open("f", O_RDWR, 0);
+	for (int off = 5; off < 200; off += 100) {
+		give_capability("f");
+		CHECK_EQ(pwrite(fd, "x", 1, off), 1);
+		CHECK_ERRNO(getxattr("f", "security.capability", NULL, 0), ENODATA);
+	}
+	give_capability("f");
+	CHECK_EQ(ftruncate(fd, 50), 0);
+	CHECK_ERRNO(getxattr("f", "security.capability", NULL, 0), ENODATA);
+}
+
 POSIX_MAIN(TAP_CASE(xattr_set_get_replace_remove), TAP_CASE(xattr_flags_and_errors), TAP_CASE(xattr_sizes),
 	   TAP_CASE(xattr_of_64_kib), TAP_CASE(xattr_many_names), TAP_CASE(xattr_namespaces_and_permissions),
-	   TAP_CASE(xattr_on_every_kind), TAP_CASE(xattr_stays_with_inode))
+	   TAP_CASE(xattr_on_every_kind), TAP_CASE(xattr_stays_with_inode), TAP_CASE(xattr_capability_goes_with_a_change))

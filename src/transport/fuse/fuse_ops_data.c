@@ -142,8 +142,14 @@ int fuse_op_write(struct fuse_task *task)
 	struct fuse_write_out *out;
 	ssize_t n;
 
-	if (in->write_flags & FUSE_WRITE_KILL_SUIDGID)
+	if (in->write_flags & FUSE_WRITE_KILL_SUIDGID) {
 		range.flags |= ZUS_IO_KILL_PRIV;
+	} else if (task->conn->cache == FUSE_CACHE_NONE && !(in->write_flags & FUSE_WRITE_CACHE)) {
+		/* Of a direct write by root the kernel leaves them to us. */
+		n = vfs_drop_capability(task->conn->vfs, task->req.node);
+		if (n)
+			return (int)n;
+	}
 	if (in->flags & (O_SYNC | O_DSYNC))
 		range.flags |= ZUS_IO_SYNC;
 	if (in->write_flags & FUSE_WRITE_CACHE)
