@@ -25,6 +25,10 @@
 #define BUSY_RETRY_MS 100
 #define SHUT_DOWN_WAIT_MS 10000u
 #define ABORT_WAIT_MS 5000u
+/* What is written back has arrived when no request was on its way for so long; not waited for longer than that. */
+#define QUIET_MS 200u
+#define QUIET_WAIT_MS 5000u
+#define QUIET_STEP_MS 20u
 
 static void messages_clear(struct server_mount *m)
 {
@@ -350,8 +354,37 @@ int mount_remount(struct server_mount *m, uint32_t flags, char text[MOUNT_TEXT_M
 	return 0;
 }
 
+/* The requests that the kernel has no answer to, queued ones too. 0 also where it does not say. */
+static unsigned long requests_waiting(uint64_t devno)
+{
+	unsigned long n = 0;
+	char path[64];
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/sys/fs/fuse/connections/%u/waiting", minor(devno));
+	f = fopen(path, "re");
+	if (!f)
+		return 0;
+	if (fscanf(f, "%lu", &n) != 1)
+		n = 0;
+	fclose(f);
+	return n;
+}
+
+/* syncfs(2) of the kernel's FUSE starts the writing; only some versions wait for its end. */
+static void wait_until_quiet(uint64_t devno)
+{
+	const struct timespec step = { .tv_nsec = QUIET_STEP_MS * 1000000L };
+	unsigned int quiet_ms = 0;
+
+	for (unsigned int ms = 0; ms < QUIET_WAIT_MS && quiet_ms < QUIET_MS; ms += QUIET_STEP_MS) {
+		nanosleep(&step, NULL);
+		quiet_ms = requests_waiting(devno) ? 0 : quiet_ms + QUIET_STEP_MS;
+	}
+}
+
 /* What programs stored into mapped pages of a busy mount gets to the device before the connection is ended. */
-static void write_back(const char *dir)
+static void write_back(const char *dir, uint64_t devno)
 {
 	int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
@@ -360,6 +393,7 @@ static void write_back(const char *dir)
 	if (syncfs(fd))
 		log_warning("cannot write back %s: %s", dir, strerror(errno));
 	close(fd);
+	wait_until_quiet(devno);
 }
 
 /* Every mount of one file system that this mount namespace shows, the last first. Over zuf, a busy one waits for the next server.
@@ -375,7 +409,7 @@ static void unmount_devno(uint64_t devno, bool over_zuf)
 		if (err && over_zuf)
 			break;
 		if (err) {
-			write_back(entry->dir);
+			write_back(entry->dir, devno);
 			err = fuse_mount_unmount(entry->dir, FUSE_UNMOUNT_LAZY | FUSE_UNMOUNT_ABORT);
 		}
 		if (err)
@@ -412,12 +446,15 @@ static void table_for_each(struct mount_table *table, void (*fn)(struct server_m
 	}
 }
 
-/* With nothing pinned: over zuf, umount(2) returns when our own thread has closed the mount, which waits for pins. */
+/*
+ * The last first: a busy mount that is taken off takes those with it that stand below its directory. With nothing pinned: over
+ * zuf, umount(2) returns when our own thread has closed the mount, which waits for pins.
+ */
 static void unmount_each(struct mount_table *table)
 {
 	struct server_mount *m;
 
-	for (uint64_t id = 0; (m = mount_table_pin_above(table, id));) {
+	for (uint64_t id = UINT64_MAX; (m = mount_table_pin_below(table, id));) {
 		uint64_t devno = mount_get_state(m) == MOUNT_ACTIVE ? m->devno : 0;
 		bool over_zuf = m->invalidate;
 

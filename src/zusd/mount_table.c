@@ -283,6 +283,20 @@ struct server_mount *mount_table_pin_above(struct mount_table *table, uint64_t i
 	return best;
 }
 
+struct server_mount *mount_table_pin_below(struct mount_table *table, uint64_t id)
+{
+	struct server_mount *best = NULL;
+
+	pthread_mutex_lock(&table->lock);
+	for (struct server_mount *m = table->first; m; m = m->next)
+		if (m->id < id && (!best || m->id > best->id))
+			best = m;
+	if (best)
+		best->pins++;
+	pthread_mutex_unlock(&table->lock);
+	return best;
+}
+
 void mount_unpin(struct server_mount *m)
 {
 	struct mount_table *table = m->table;

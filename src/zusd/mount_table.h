@@ -119,6 +119,8 @@ struct server_mount *mount_table_pin(struct mount_table *table, const char *name
 struct server_mount *mount_table_pin_devno(struct mount_table *table, uint64_t devno);
 /* The first mount with an id above id, in any state, pinned; for walks that do not hold the lock. */
 struct server_mount *mount_table_pin_above(struct mount_table *table, uint64_t id);
+/* The last one with an id below id. */
+struct server_mount *mount_table_pin_below(struct mount_table *table, uint64_t id);
 void mount_unpin(struct server_mount *m);
 
 /*

@@ -189,6 +189,52 @@ case_server_killed()
 	[ "$(cat "$A/file")" = kept ] || tap_fail "an acknowledged write is lost"
 }
 
+# Stores into a mapping of the file, says so, and keeps it. The file has 4 MiB.
+mapping_hold()
+{
+	exec python3 -c '
+import mmap, os, sys, time
+fd = os.open(sys.argv[1], os.O_RDWR | os.O_CREAT)
+os.ftruncate(fd, 4 << 20)
+m = mmap.mmap(fd, 4 << 20)
+m[:] = b"m" * (4 << 20)
+open(sys.argv[2], "w").close()
+time.sleep(60)' "$1" "$2"
+}
+
+# Two busy mounts, one of them below the other: what was stored into mappings is on both devices.
+case_server_terminated_with_mapped_stores()
+{
+	local below=$WORK/below.img pid pids=()
+
+	tap_need python3
+	case_begin
+	rm -f "$WORK"/stored?
+	image_new
+	"$MKFS" --size 64M "$below" >/dev/null
+	"$MOUNT_PMFS2" "$IMAGE" "$A"
+	mkdir "$A/below"
+	"$MOUNT_PMFS2" "$below" "$A/below"
+	mapping_hold "$A/file" "$WORK/stored1" &
+	pids+=($!)
+	mapping_hold "$A/below/file" "$WORK/stored2" &
+	pids+=($!)
+	while [ ! -e "$WORK/stored1" ] || [ ! -e "$WORK/stored2" ]; do
+		sleep 0.05
+	done
+	pid=$SERVER_PID
+	kill -TERM "$pid"
+	wait "$pid" || tap_fail "the server ended with $?"
+	kill "${pids[@]}" 2>/dev/null || true
+	wait "${pids[@]}" || true
+	server_start
+	head -c 4M /dev/zero | tr '\0' m >"$WORK/want"
+	"$MOUNT_PMFS2" "$IMAGE" "$A"
+	cmp "$A/file" "$WORK/want" || tap_fail "stores into a mapping are lost"
+	"$MOUNT_PMFS2" "$below" "$B"
+	cmp "$B/file" "$WORK/want" || tap_fail "stores into a mapping of the mount below are lost"
+}
+
 case_server_terminated_with_open_files()
 {
 	local pid
@@ -399,6 +445,7 @@ tap_case unmount_then_all_at_once 60 case_unmount_then_all_at_once
 tap_case unmount_when_busy 30 case_unmount_when_busy
 tap_case unmount_of_a_bind_mount 30 case_unmount_of_a_bind_mount
 tap_case server_killed 30 case_server_killed
+tap_case server_terminated_with_mapped_stores 60 case_server_terminated_with_mapped_stores
 tap_case server_terminated_with_open_files 30 case_server_terminated_with_open_files
 tap_case server_twice_on_a_socket_is_refused 30 case_server_twice_on_a_socket_is_refused
 tap_case server_on_demand 40 case_server_on_demand
