@@ -13,10 +13,20 @@ struct channel {
 	struct fuse_transport *ft;
 };
 
-static void channel_start(struct channel *ch)
+long __real_sysconf(int name);
+long __wrap_sysconf(int name);
+
+static long kernel_page_bytes;
+
+long __wrap_sysconf(int name)
+{
+	return name == _SC_PAGESIZE && kernel_page_bytes ? kernel_page_bytes : __real_sysconf(name);
+}
+
+static void channel_start(struct channel *ch, uint32_t max_write)
 {
 	struct fuse_transport_args args = {
-		.fs = ch->rig.fs, .cache = FUSE_CACHE_NONE, .channel = FUSE_CHANNEL_DEV, .max_write = 65536, .n_threads = 1
+		.fs = ch->rig.fs, .cache = FUSE_CACHE_NONE, .channel = FUSE_CHANNEL_DEV, .max_write = max_write, .n_threads = 1
 	};
 
 	kernel_end_open(&ch->ke);
@@ -69,7 +79,7 @@ static void read_of_short_transfers_is_short_at_the_end_only(void)
 		file[i] = (uint8_t)(i * 7 + i / 256);
 	CHECK_EQ(rig_write(&ch.rig, node, 0, file, FILE_BYTES), FILE_BYTES);
 	real_ops = ch.rig.fs->ops;
-	channel_start(&ch);
+	channel_start(&ch, 65536);
 	for (int stepped = 0; stepped < 2; stepped++) {
 		read_check(&ch, node, 0, STEP_BYTES, file);
 		read_check(&ch, node, 0, 65536, file);
@@ -84,9 +94,36 @@ static void read_of_short_transfers_is_short_at_the_end_only(void)
 	channel_end(&ch);
 }
 
+/* What the kernel may send or ask for at once, in its own pages, is what there is room for. */
+static void init_counts_in_pages_of_the_kernel(void)
+{
+	static const struct {
+		long page;
+		uint32_t max_write;
+		uint32_t n_pages;
+	} want[] = {
+		{ 4096, 65536, 32 }, { 4096, 1 << 20, 256 }, { 65536, 65536, 2 }, { 65536, 200000, 4 }, { 65536, 1 << 20, 16 },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(want); i++) {
+		struct channel ch = { .rig = rig_new(16ull << 20, 0) };
+		struct fusex_init_out init;
+
+		kernel_page_bytes = want[i].page;
+		channel_start(&ch, want[i].max_write);
+		kernel_page_bytes = 0;
+		CHECK_EQ(ch.ke.out_len, sizeof(init));
+		memcpy(&init, ch.ke.out, sizeof(init));
+		CHECK_EQ(init.max_write, want[i].max_write);
+		CHECK_EQ(init.max_pages, want[i].n_pages);
+		channel_end(&ch);
+	}
+}
+
 int main(int argc, char **argv)
 {
 	static const struct tap_case cases[] = {
+		TAP_CASE(init_counts_in_pages_of_the_kernel),
 		TAP_CASE(read_of_short_transfers_is_short_at_the_end_only),
 	};
 

@@ -16,7 +16,6 @@
 #include "base/util.h"
 
 #define INIT_BUF_LEN (2u << 20)
-#define PAGE_BYTES 4096u
 /* The longest request that is no WRITE: SETXATTR with its name. The kernel does not check it against the area of a ring. */
 #define PAYLOAD_MIN_BYTES (128u << 10)
 #define MAX_BACKGROUND 128u
@@ -44,6 +43,12 @@ static ssize_t read_message(int fd, void *buf, size_t cap)
 	}
 }
 
+/* The kernel's: it counts in them, and wants areas of that many in its rings. */
+static uint32_t page_bytes(void)
+{
+	return (uint32_t)sysconf(_SC_PAGESIZE);
+}
+
 static void init_take(struct fuse_conn *conn, const struct fuse_init_in *in, uint32_t len)
 {
 	struct fuse_init_in full = { 0 };
@@ -60,7 +65,7 @@ static void init_take(struct fuse_conn *conn, const struct fuse_init_in *in, uin
 	conn->dialect.setxattr_ext = !!(flags & FUSE_SETXATTR_EXT);
 	conn->no_open = conn->cache == FUSE_CACHE_AUTO && (flags & FUSE_NO_OPEN_SUPPORT);
 	conn->no_opendir = !!(flags & FUSE_NO_OPENDIR_SUPPORT);
-	conn->payload_cap = (uint32_t)u64_max(round_up_to(conn->max_write, PAGE_BYTES), PAYLOAD_MIN_BYTES);
+	conn->payload_cap = (uint32_t)u64_max(round_up_to(conn->max_write, page_bytes()), PAYLOAD_MIN_BYTES);
 }
 
 static int send_init(struct fuse_conn *conn, const struct fusex_init_out *init)
@@ -131,7 +136,7 @@ int fuse_init_answer(struct fuse_conn *conn, bool use_uring)
 		.congestion_threshold = MAX_BACKGROUND * 3 / 4,
 		.max_write = conn->max_write,
 		.time_gran = conn->fs->time_gran_ns ? conn->fs->time_gran_ns : 1,
-		.max_pages = (uint16_t)u64_min(conn->payload_cap / PAGE_BYTES, UINT16_MAX),
+		.max_pages = (uint16_t)u64_min(conn->payload_cap / page_bytes(), UINT16_MAX),
 	};
 
 	return send_init(conn, &out);
