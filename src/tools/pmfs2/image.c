@@ -191,6 +191,35 @@ int image_inode(struct image *img, uint64_t ino, struct pmfs2_inode *out, uint64
 	return -EUCLEAN;
 }
 
+int image_xattrs(struct image *img, uint64_t ino, uint64_t word, struct image_xattrs *out)
+{
+	struct entry_pos pos = { .owner = ino };
+	struct pmfs2_xattr_block blk;
+	const uint8_t *at;
+	struct entry e;
+	uint32_t crc, n, used;
+
+	if (!entry_unpack(&pos, word, &e) || e.kind != PMFS2_ENTRY_XATTR || !image_block_ok(img, e.block, 1)) {
+		image_damage(img, "inode %llu: xattr pointer 0x%016llx", (unsigned long long)ino, (unsigned long long)word);
+		return -EUCLEAN;
+	}
+	at = image_block(img, e.block);
+	memcpy(&blk, at, sizeof(blk));
+	crc = le32_get(blk.crc);
+	n = le32_get(blk.n_blocks);
+	used = le32_get(blk.used);
+	blk.crc = le32_of(0);
+	if (le32_get(blk.magic) != PMFS2_MAGIC_XATTR || le64_get(blk.owner) != ino || le64_get(blk.block) != e.block || !n ||
+	    n > PMFS2_XATTR_BLOCKS_MAX || !image_block_ok(img, e.block, n) || used > n * PMFS2_BLOCK_SIZE - sizeof(blk) ||
+	    crc != ~crc32c(crc32c(~0u, &blk, sizeof(blk)), at + sizeof(blk), used)) {
+		image_damage(img, "inode %llu: xattr block %llu: wrong magic, CRC, owner, number or length",
+			     (unsigned long long)ino, (unsigned long long)e.block);
+		return -EUCLEAN;
+	}
+	*out = (struct image_xattrs){ .block = e.block, .n_blocks = n, .used = used, .records = at + sizeof(blk) };
+	return 0;
+}
+
 const char *image_time(uint64_t media_time, char buf[IMAGE_TIME_LEN])
 {
 	struct zus_time t = fs_time_decode(media_time);

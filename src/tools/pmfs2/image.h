@@ -58,6 +58,17 @@ void image_damage(struct image *img, const char *fmt, ...) __attribute__((format
  */
 int image_inode(struct image *img, uint64_t ino, struct pmfs2_inode *out, uint64_t *out_off);
 
+/* The blocks of xattrs that an inode points to. */
+struct image_xattrs {
+	uint64_t block; /* the first */
+	uint32_t n_blocks;
+	uint32_t used; /* bytes of records */
+	const uint8_t *records;
+};
+
+/* word: pmfs2_inode.xattr, not 0. -EUCLEAN: it or the blocks are damaged (said). */
+int image_xattrs(struct image *img, uint64_t ino, uint64_t word, struct image_xattrs *out);
+
 /* "2026-11-22 20:13:04.123456789 UTC" of a time on media. */
 #define IMAGE_TIME_LEN 64
 const char *image_time(uint64_t media_time, char buf[IMAGE_TIME_LEN]);
