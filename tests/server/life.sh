@@ -360,6 +360,8 @@ ordinary_user_inside()
 	[ "$(findmnt -n -o FSTYPE,OPTIONS --mountpoint "$dir" | tr -s ' ' | cut -d, -f1-3)" = "fuse.pmfs2 rw,nosuid,nodev" ]
 	as_user sh -c "echo mine >'$dir/x' && cat '$dir/x'" | grep -qx mine
 	as_user "$ZUSCTL" list | grep -q "$dir"
+	as_user sh -c "exec <'$dir/x'; ! '$UMOUNT_PMFS2' '$dir' 2>&1" >"$WORK/said"
+	[[ $(cat "$WORK/said") == *busy* && $(cat "$WORK/said") != *permitted* ]] || { cat "$WORK/said"; return 1; }
 	as_user "$UMOUNT_PMFS2" "$dir"
 	! mountpoint -q "$dir"
 	as_user "$MOUNT_PMFS2" "$WORK/user/image" "$dir"
