@@ -23,10 +23,10 @@ struct umount_job {
 
 static void usage(FILE *f)
 {
-	fprintf(f, "Usage: umount.pmfs2 [-flnv] DIRECTORY\n"
+	fprintf(f, "Usage: umount.pmfs2 [-flnrv] DIRECTORY\n"
 		   "Unmounts a file system of zusd and waits until its image is closed; usually run by umount DIRECTORY.\n\n"
 		   "  -f  calls in flight fail      -l  out of the tree at once, closed when nobody uses it any more\n"
-		   "  -n  ignored                   -v  say what was done\n");
+		   "  -n, -r  ignored               -v  say what was done\n");
 }
 
 /* The image is closed when the server says so. Where there is no server there is nothing to wait for. */
