@@ -14,6 +14,7 @@ A=$WORK/a
 B=$WORK/b
 IMAGE=$WORK/image
 MOUNTED=("$A" "$B")
+LOOP=
 mkdir "$A" "$B"
 
 # Every case has its own server, and leaves nothing behind.
@@ -122,6 +123,24 @@ case_device_twice_is_refused()
 	ZUSD_SOCKET=$WORK/other.sock refused 32 "$IMAGE" "$MOUNT_PMFS2" "$IMAGE" "$B"
 	ZUSD_SOCKET=$WORK/other.sock "$ZUSCTL" stop
 	! mountpoint -q "$B"
+}
+
+# Under its own name and as a loop device it is the same image.
+case_image_and_loop_device_is_refused()
+{
+	case_begin
+	image_new
+	LOOP=$(losetup -f --show "$IMAGE") || tap_skip "no loop device"
+	trap 'case_end; [ -z "$LOOP" ] || losetup -d "$LOOP"' EXIT
+	refused 32 "loop device" "$MOUNT_PMFS2" "$IMAGE" "$A"
+	"$MOUNT_PMFS2" "$LOOP" "$A"
+	refused 32 "in use" "$MOUNT_PMFS2" "$IMAGE" "$B"
+	"$UMOUNT_PMFS2" "$A"
+	losetup -d "$LOOP"
+	LOOP=
+	"$MOUNT_PMFS2" "$IMAGE" "$A"
+	LOOP=$(losetup -f --show "$IMAGE")
+	refused 32 "in use" "$MOUNT_PMFS2" "$LOOP" "$B"
 }
 
 case_unmount_then_all_at_once()
@@ -397,6 +416,7 @@ tap_case mount_is_shown 30 case_mount_is_shown
 tap_case mount_when_wrong_is_refused 30 case_mount_when_wrong_is_refused
 tap_case remount 30 case_remount
 tap_case device_twice_is_refused 40 case_device_twice_is_refused
+tap_case image_and_loop_device_is_refused 40 case_image_and_loop_device_is_refused
 tap_case unmount_then_all_at_once 60 case_unmount_then_all_at_once
 tap_case unmount_when_busy 30 case_unmount_when_busy
 tap_case unmount_of_a_bind_mount 30 case_unmount_of_a_bind_mount
