@@ -209,6 +209,8 @@ used_loop_device_and_its_file_are_refused()
 		refuses 1 'set up on it' "$MKFS" -f loop.img
 		mount "$loop" loop.mnt
 		refuses 1 'mounted on' "$MKFS" -f "$loop"
+		refuses 1 'mounted on.*force-while-mounted' "$PMFS2" info "$loop"
+		refuses 1 'no pmfs2 superblock' "$PMFS2" --force-while-mounted info "$loop"
 		umount loop.mnt
 		"$MKFS" -q -f "$loop"
 		"$PMFS2" info "$loop" >/dev/null

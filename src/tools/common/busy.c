@@ -92,15 +92,18 @@ static int is_under_loop(const struct stat *st, char *buf, size_t cap)
 	return 1;
 }
 
-int busy_where(const char *path, const struct stat *st, char *buf, size_t cap)
+int busy_mounted(const char *path, const struct stat *st, char *buf, size_t cap)
 {
 	char *real = realpath(path, NULL);
-	int found = 0;
+	int found = real && is_mounted(real, st, buf, cap);
 
-	if (real)
-		found = is_mounted(real, st, buf, cap) || is_under_loop(st, buf, cap);
 	free(real);
 	return found;
+}
+
+int busy_where(const char *path, const struct stat *st, char *buf, size_t cap)
+{
+	return busy_mounted(path, st, buf, cap) || is_under_loop(st, buf, cap);
 }
 
 int busy_open(const char *path, unsigned int flags, struct pmem **out_pm)

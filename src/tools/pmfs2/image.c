@@ -3,6 +3,7 @@
 #include "image.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -33,6 +34,25 @@ static const char *super_advice(int err)
 	}
 }
 
+static const char *force_advice(unsigned int flags)
+{
+	return flags & IMAGE_WRITE ? "" : "; --force-while-mounted looks at it all the same";
+}
+
+/*
+ * 0, or an exit code. A mount over zuf holds no lock that we would see: the kernel has the device, and maps it for its server.
+ */
+static int check_not_mounted(const char *path, unsigned int flags)
+{
+	char where[PATH_MAX];
+	struct stat st;
+
+	if (flags & IMAGE_WHILE_MOUNTED || stat(path, &st) || !busy_mounted(path, &st, where, sizeof(where)))
+		return 0;
+	say_error("%s: in use: %s; unmount it first%s", path, where, force_advice(flags));
+	return EXIT_FAIL;
+}
+
 int image_open(const char *path, unsigned int flags, struct image *out)
 {
 	unsigned int pmem_flags = flags & IMAGE_WRITE ? 0 : PMEM_OPEN_RDONLY;
@@ -40,12 +60,13 @@ int image_open(const char *path, unsigned int flags, struct image *out)
 	const char *why = "";
 	int err;
 
+	if (check_not_mounted(path, flags))
+		return EXIT_FAIL;
 	if (flags & IMAGE_WHILE_MOUNTED)
 		pmem_flags |= PMEM_OPEN_NOLOCK;
 	err = busy_open(path, pmem_flags, &img.pm);
 	if (err) {
-		say_error("%s: %s%s", path, say_open_error(err),
-			  err == -EBUSY && !(flags & IMAGE_WRITE) ? "; --force-while-mounted looks at it all the same" : "");
+		say_error("%s: %s%s", path, say_open_error(err), err == -EBUSY ? force_advice(flags) : "");
 		return EXIT_FAIL;
 	}
 	say_on_sigbus(path, NULL);

@@ -29,7 +29,7 @@ struct image {
 };
 
 #define IMAGE_WRITE 1u /* exclusive, to change the superblocks */
-#define IMAGE_WHILE_MOUNTED 2u /* do not lock */
+#define IMAGE_WHILE_MOUNTED 2u /* do not lock, do not look for mounts */
 
 /* 0 or an exit code; says what is wrong. */
 int image_open(const char *path, unsigned int flags, struct image *out);
