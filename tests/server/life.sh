@@ -226,6 +226,20 @@ case_server_terminated_with_open_files()
 	flock -n "$IMAGE" true || tap_fail "the image is still locked"
 }
 
+# The busy one is cut off first; the other one is still found.
+case_server_terminated_with_a_busy_bind_mount()
+{
+	case_begin
+	memfs_mount "$A"
+	mount --bind "$A" "$B"
+	exec 9>"$B/open"
+	kill -TERM "$SERVER_PID"
+	wait "$SERVER_PID" || tap_fail "the server ended with $?"
+	exec 9>&-
+	! mountpoint -q "$A" || tap_fail "$A is still mounted"
+	! mountpoint -q "$B" || tap_fail "$B is still mounted"
+}
+
 case_server_twice_on_a_socket_is_refused()
 {
 	case_begin
@@ -422,6 +436,7 @@ tap_case unmount_when_busy 30 case_unmount_when_busy
 tap_case unmount_of_a_bind_mount 30 case_unmount_of_a_bind_mount
 tap_case server_killed 30 case_server_killed
 tap_case server_terminated_with_open_files 30 case_server_terminated_with_open_files
+tap_case server_terminated_with_a_busy_bind_mount 30 case_server_terminated_with_a_busy_bind_mount
 tap_case server_twice_on_a_socket_is_refused 30 case_server_twice_on_a_socket_is_refused
 tap_case server_on_demand 40 case_server_on_demand
 tap_case server_on_demand_when_ending 60 case_server_on_demand_when_ending

@@ -48,6 +48,8 @@ struct fuse_mount_entry {
 	char sb_options[1024]; /* of the file system */
 };
 
+/* 1: of type fuse.SUBTYPE and from source. */
+int fuse_mount_entry_is(const struct fuse_mount_entry *entry, const char *subtype, const char *source);
 /* The topmost mount at dir (absolute, resolved). -ENOENT: nothing is mounted there. */
 int fuse_mount_find(const char *dir, struct fuse_mount_entry *out_entry);
 /* The last mount of the file system with this number; its mounts from last to first are got by unmounting it and asking again. */
