@@ -12,6 +12,7 @@
  */
 #include "memfs/memfs.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -57,7 +58,7 @@ static uint64_t parse_size(const char *text, uint64_t whole)
 	value = strtoull(text, &end, 10);
 	if (*end == '%' && !end[1])
 		return value <= 100 ? whole / 100 * value : 0;
-	unit = *end ? strchr(units, *end & ~0x20) : NULL;
+	unit = isalpha((unsigned char)*end) ? strchr(units, toupper((unsigned char)*end)) : NULL;
 	if (unit) {
 		unsigned int shift = 10 * (unsigned int)(unit - units + 1);
 

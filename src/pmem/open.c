@@ -3,7 +3,8 @@
  * Opening and closing of what is mapped: device-DAX nodes, files on DAX file systems, plain files, block devices, memory.
  *
  * Two locks keep a second user away: flock(2) on the file or device node (our own programs), and O_EXCL on block devices (the
- * kernel's mounts, md, lvm, ...). Both end with the process, whatever kills it.
+ * kernel's mounts, md, lvm, ...). Both end with the process, whatever kills it. Through a loop device the file under it is locked
+ * too, and a file that a loop device shows is not written.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -26,6 +27,7 @@
 #include "base/util.h"
 #include "pmem/badpages.h"
 #include "pmem/isa.h"
+#include "pmem/loop.h"
 #include "pmem/map.h"
 #include "pmem/pmem.h"
 #include "pmem/sim_record.h"
@@ -84,12 +86,12 @@ static int is_device_dax(dev_t rdev)
 }
 
 /* Locks the open file; waits a little for udev on devices. */
-static int lock_fd(int fd, mode_t type, int rdonly)
+static int lock_fd(int fd, mode_t type, int shared)
 {
 	const struct timespec wait = { .tv_nsec = DEVICE_LOCK_WAIT_MS * 1000000L };
 	int tries = S_ISREG(type) ? 1 : DEVICE_LOCK_TRIES;
 
-	while (flock(fd, (rdonly ? LOCK_SH : LOCK_EX) | LOCK_NB)) {
+	while (flock(fd, (shared ? LOCK_SH : LOCK_EX) | LOCK_NB)) {
 		if (errno != EWOULDBLOCK)
 			return -errno;
 		if (--tries <= 0)
@@ -99,35 +101,72 @@ static int lock_fd(int fd, mode_t type, int rdonly)
 	return 0;
 }
 
-/* Opens path and locks it. out_st: of the open file. */
-static int open_backing(const char *path, unsigned int flags, struct stat *out_st, int *out_fd)
+/*
+ * The lock of the file under a loop device, in *out_fd (unchanged where there is none, or none that we may open). A device that
+ * shows a part of the file leaves the other parts to others.
+ */
+static int lock_backing(int fd, dev_t rdev, int rdonly, int *out_fd)
 {
-	int rdonly = (flags & PMEM_OPEN_RDONLY) != 0, lock = !(flags & PMEM_OPEN_NOLOCK);
-	int oflags = (rdonly ? O_RDONLY : O_RDWR) | O_CLOEXEC | O_NOCTTY | O_NONBLOCK;
+	int is_part, file, err;
 	struct stat st;
-	int fd, err = 0;
+
+	if (loop_open_backing(fd, rdev, rdonly ? O_RDONLY : O_RDWR, &is_part, &file))
+		return 0;
+	err = fstat(file, &st) ? -errno : lock_fd(file, st.st_mode, rdonly || is_part);
+	if (err)
+		close(file);
+	else
+		*out_fd = file;
+	return err;
+}
+
+/* Keeps others away from pm->fd. The file is locked before loop devices over it are looked for: who opens one needs that lock. */
+static int lock_all(struct pmem *pm, const struct stat *st)
+{
+	char name[LOOP_NAME_LEN];
+	int err = lock_fd(pm->fd, st->st_mode, pm->rdonly);
+
+	if (err)
+		return err;
+	if (S_ISBLK(st->st_mode))
+		return lock_backing(pm->fd, st->st_rdev, pm->rdonly, &pm->backing_fd);
+	return S_ISREG(st->st_mode) && !pm->rdonly && loop_over_file(st, name) ? -EBUSY : 0;
+}
+
+/* Opens path as pm->fd and locks it. out_st: of the open file. */
+static int open_backing(struct pmem *pm, const char *path, unsigned int flags, struct stat *out_st)
+{
+	int lock = !(flags & PMEM_OPEN_NOLOCK);
+	int oflags = (pm->rdonly ? O_RDONLY : O_RDWR) | O_CLOEXEC | O_NOCTTY | O_NONBLOCK;
+	struct stat st;
+	int err = 0;
 
 	if (stat(path, &st))
 		return -errno;
 	if (!S_ISREG(st.st_mode) && !S_ISBLK(st.st_mode) && !(S_ISCHR(st.st_mode) && is_device_dax(st.st_rdev)))
 		return -ENOTBLK;
-	if (S_ISBLK(st.st_mode) && lock && !rdonly)
+	if (S_ISBLK(st.st_mode) && lock && !pm->rdonly)
 		oflags |= O_EXCL;
-	fd = open(path, oflags);
-	if (fd < 0)
+	pm->fd = open(path, oflags);
+	if (pm->fd < 0)
 		return -errno;
-	if (fstat(fd, out_st))
+	if (fstat(pm->fd, out_st))
 		err = -errno;
 	else if ((out_st->st_mode & S_IFMT) != (st.st_mode & S_IFMT) || out_st->st_rdev != st.st_rdev)
 		err = -ENOTBLK; /* replaced between the two calls */
 	else if (lock)
-		err = lock_fd(fd, st.st_mode, rdonly);
-	if (err) {
-		close(fd);
-		return err;
-	}
-	*out_fd = fd;
-	return 0;
+		err = lock_all(pm, out_st);
+	if (err)
+		close(pm->fd);
+	return err;
+}
+
+static void close_backing(struct pmem *pm)
+{
+	if (pm->backing_fd >= 0)
+		close(pm->backing_fd);
+	if (pm->fd >= 0)
+		close(pm->fd);
 }
 
 /* Bytes that can be mapped, and the alignment that the mapping needs. */
@@ -195,6 +234,7 @@ static struct pmem *pmem_alloc(enum pmem_kind kind)
 		return NULL;
 	pm->kind = kind;
 	pm->fd = -1;
+	pm->backing_fd = -1;
 	pm->isa = pmem_isa_best();
 	pm->bad_unit = PMEM_BAD_PAGE;
 	pthread_mutex_init(&pm->sync_lock, NULL);
@@ -212,7 +252,7 @@ int pmem_open(const char *path, unsigned int flags, struct pmem **out_pm)
 	if (!pm)
 		return -ENOMEM;
 	pm->rdonly = (flags & PMEM_OPEN_RDONLY) != 0;
-	err = open_backing(path, flags, &st, &pm->fd);
+	err = open_backing(pm, path, flags, &st);
 	if (err)
 		goto free_pm;
 	err = backing_size(pm->fd, &st, &pm->size, &align);
@@ -233,7 +273,7 @@ int pmem_open(const char *path, unsigned int flags, struct pmem **out_pm)
 unmap:
 	munmap(pm->base, pm->size);
 close_fd:
-	close(pm->fd);
+	close_backing(pm);
 free_pm:
 	free(pm);
 	return err;
@@ -299,8 +339,7 @@ void pmem_close(struct pmem *pm)
 	pthread_mutex_destroy(&pm->sync_lock);
 	if (pm->base && pm->kind != PMEM_KIND_EXTERNAL)
 		munmap(pm->base, pm->size);
-	if (pm->fd >= 0)
-		close(pm->fd);
+	close_backing(pm);
 	free(pm);
 }
 

@@ -38,6 +38,7 @@ struct pmem {
 	uint64_t size; /* bytes */
 	enum pmem_kind kind;
 	int fd; /* -1 where there is none */
+	int backing_fd; /* of a loop device: the locked file under it; -1: none */
 	int rdonly;
 	int block_dax; /* PMEM_KIND_FILE on a pmem block device (/dev/pmem0) */
 	const struct pmem_isa *isa; /* instructions chosen at start */
@@ -60,7 +61,8 @@ struct pmem {
 
 /*
  * Maps a block device (O_EXCL on it), a device-DAX node or a regular file, whole.
- * -EBUSY: in use (mounted, or open by another server or tool). -ENOTBLK: neither file nor device. -EINVAL: empty.
+ * -EBUSY: in use (mounted, or open by another server or tool; under a loop device, if it is to be written). -ENOTBLK: neither
+ * file nor device. -EINVAL: empty.
  */
 int pmem_open(const char *path, unsigned int flags, struct pmem **out_pm);
 /* size: bytes, rounded up to 2 MiB. Zeroed memory that is not reserved until touched. */

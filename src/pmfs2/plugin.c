@@ -366,7 +366,7 @@ static int device_open(const struct zus_mount_args *args, struct pmem **out_pm)
 		char msg[300];
 
 		snprintf(msg, sizeof(msg), "%s: %s", args->device,
-			 err == -EBUSY	   ? "in use (mounted already, or open by a tool)"
+			 err == -EBUSY	   ? "in use (mounted already, open by a tool, or under a loop device: losetup -l)"
 			 : err == -ENOTBLK ? "neither a file nor a block or DAX device"
 					   : strerror(-err));
 		host_log(args->host, LOG_LEVEL_ERROR, msg);

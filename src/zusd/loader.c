@@ -126,11 +126,9 @@ static int plugin_load_by_name(struct loader *ld, const char *name, const char *
 		if (err != -ENOENT)
 			return err;
 	}
-	snprintf(path, sizeof(path), "./%s", name);
-	if (!access(path, F_OK))
-		return plugin_load(ld, path);
-	log_error("plug-in '%s' not found: neither %s/%s.so nor %s/lib%s.so, nor lib%s.so or %s.so in the library path, nor a "
-		  "file of this name; check ZUFS_LIBFS_LIST and LD_LIBRARY_PATH",
+	/* Not in the current directory either: whoever may write there would choose what root's server runs. */
+	log_error("plug-in '%s' not found: neither %s/%s.so nor %s/lib%s.so, nor lib%s.so or %s.so in the library path; check "
+		  "ZUFS_LIBFS_LIST and LD_LIBRARY_PATH (a file is named with its path)",
 		  name, dir, name, dir, name, name, name);
 	return -ENOENT;
 }

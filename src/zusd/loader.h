@@ -3,8 +3,8 @@
  * Finding and loading of plug-ins.
  *
  * A list ("pmfs2,memfs", ZUFS_LIBFS_LIST) names them; each is tried as DIR/NAME.so and DIR/libNAME.so in the installed
- * directory, then as libNAME.so and NAME.so through the library path (LD_LIBRARY_PATH), then as a literal path. A name with a
- * slash is a literal path at once. Without a list, every *.so of the installed directory is loaded.
+ * directory, then as libNAME.so and NAME.so through the library path (LD_LIBRARY_PATH). A name with a slash is a path, and only
+ * that. Without a list, every *.so of the installed directory is loaded.
  */
 #ifndef ZUSD_LOADER_H
 #define ZUSD_LOADER_H

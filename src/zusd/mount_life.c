@@ -396,21 +396,28 @@ static void write_back(const char *dir, uint64_t devno)
 	wait_until_quiet(devno);
 }
 
-/* Every mount of one file system that this mount namespace shows, the last first. Over zuf, a busy one waits for the next server.
+/*
+ * Every mount of one file system that this mount namespace shows, the last first. m NULL: over zuf, where a busy one waits for
+ * the next server.
  */
-static void unmount_devno(uint64_t devno, bool over_zuf)
+static void unmount_devno(uint64_t devno, struct server_mount *m)
 {
 	struct fuse_mount_entry *entry = malloc(sizeof(*entry));
 	unsigned int n = fuse_mount_count(devno);
+	bool forced = false;
 	int err;
 
 	while (entry && n-- && !fuse_mount_find_devno(devno, entry)) {
+		/* A living connection's number is nobody else's; when we have ended it, its other mounts keep it. */
+		if (m && (!fuse_mount_entry_is(entry, m->fstype, m->source) || (!forced && mount_has_ended(m))))
+			break;
 		err = fuse_mount_unmount(entry->dir, 0);
-		if (err && over_zuf)
+		if (err && !m)
 			break;
 		if (err) {
 			write_back(entry->dir, devno);
 			err = fuse_mount_unmount(entry->dir, FUSE_UNMOUNT_LAZY | FUSE_UNMOUNT_ABORT);
+			forced = true;
 		}
 		if (err)
 			log_warning("cannot unmount %s: %s", entry->dir, strerror(-err));
@@ -424,7 +431,7 @@ static void mount_abort(struct server_mount *m)
 	char path[64];
 	int fd;
 
-	if (m->invalidate)
+	if (m->invalidate || mount_has_ended(m))
 		return;
 	snprintf(path, sizeof(path), "/sys/fs/fuse/connections/%u/abort", minor(m->devno));
 	fd = open(path, O_WRONLY | O_CLOEXEC);
@@ -459,9 +466,13 @@ static void unmount_each(struct mount_table *table)
 		bool over_zuf = m->invalidate;
 
 		id = m->id;
-		mount_unpin(m);
+		/* One over FUSE stays pinned: its descriptor tells whether it lives. */
+		if (over_zuf)
+			mount_unpin(m);
 		if (devno)
-			unmount_devno(devno, over_zuf);
+			unmount_devno(devno, over_zuf ? NULL : m);
+		if (!over_zuf)
+			mount_unpin(m);
 	}
 }
 

@@ -133,6 +133,16 @@ static int mount_has_ended_locked(const struct server_mount *m)
 	return poll(&pfd, 1, 0) == 1 && (pfd.revents & (POLLERR | POLLHUP | POLLNVAL));
 }
 
+int mount_has_ended(struct server_mount *m)
+{
+	int ended;
+
+	pthread_mutex_lock(&m->table->lock);
+	ended = mount_has_ended_locked(m);
+	pthread_mutex_unlock(&m->table->lock);
+	return ended;
+}
+
 /* Returns 0 when the device is free. */
 static int table_wait_free_locked(struct mount_table *table, const struct mount_ident *ident, char *why, size_t why_cap)
 {

@@ -112,6 +112,8 @@ void mount_table_remove(struct server_mount *m);
 void mount_set_state(struct server_mount *m, enum mount_state state);
 /* Of a pinned mount: ACTIVE means that its transport stays until it is unpinned. */
 enum mount_state mount_get_state(struct server_mount *m);
+/* Of a pinned mount: the kernel has it no more, and may have given its device number to another one. */
+int mount_has_ended(struct server_mount *m);
 const char *mount_state_name(enum mount_state state);
 
 /* The mount with this directory, source, device or "id"; ACTIVE ones only, pinned. NULL: none. */

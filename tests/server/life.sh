@@ -14,6 +14,7 @@ A=$WORK/a
 B=$WORK/b
 IMAGE=$WORK/image
 MOUNTED=("$A" "$B")
+LOOP=
 mkdir "$A" "$B"
 
 # Every case has its own server, and leaves nothing behind.
@@ -122,6 +123,24 @@ case_device_twice_is_refused()
 	ZUSD_SOCKET=$WORK/other.sock refused 32 "$IMAGE" "$MOUNT_PMFS2" "$IMAGE" "$B"
 	ZUSD_SOCKET=$WORK/other.sock "$ZUSCTL" stop
 	! mountpoint -q "$B"
+}
+
+# Under its own name and as a loop device it is the same image.
+case_image_and_loop_device_is_refused()
+{
+	case_begin
+	image_new
+	LOOP=$(losetup -f --show "$IMAGE") || tap_skip "no loop device"
+	trap 'case_end; [ -z "$LOOP" ] || losetup -d "$LOOP"' EXIT
+	refused 32 "loop device" "$MOUNT_PMFS2" "$IMAGE" "$A"
+	"$MOUNT_PMFS2" "$LOOP" "$A"
+	refused 32 "in use" "$MOUNT_PMFS2" "$IMAGE" "$B"
+	"$UMOUNT_PMFS2" "$A"
+	losetup -d "$LOOP"
+	LOOP=
+	"$MOUNT_PMFS2" "$IMAGE" "$A"
+	LOOP=$(losetup -f --show "$IMAGE")
+	refused 32 "in use" "$MOUNT_PMFS2" "$LOOP" "$B"
 }
 
 case_unmount_then_all_at_once()
@@ -251,6 +270,20 @@ case_server_terminated_with_open_files()
 	! mountpoint -q "$A" || tap_fail "$A is still mounted"
 	! mountpoint -q "$B" || tap_fail "$B is still mounted"
 	flock -n "$IMAGE" true || tap_fail "the image is still locked"
+}
+
+# The busy one is cut off first; the other one is still found.
+case_server_terminated_with_a_busy_bind_mount()
+{
+	case_begin
+	memfs_mount "$A"
+	mount --bind "$A" "$B"
+	exec 9>"$B/open"
+	kill -TERM "$SERVER_PID"
+	wait "$SERVER_PID" || tap_fail "the server ended with $?"
+	exec 9>&-
+	! mountpoint -q "$A" || tap_fail "$A is still mounted"
+	! mountpoint -q "$B" || tap_fail "$B is still mounted"
 }
 
 case_server_twice_on_a_socket_is_refused()
@@ -406,6 +439,8 @@ ordinary_user_inside()
 	[ "$(findmnt -n -o FSTYPE,OPTIONS --mountpoint "$dir" | tr -s ' ' | cut -d, -f1-3)" = "fuse.pmfs2 rw,nosuid,nodev" ]
 	as_user sh -c "echo mine >'$dir/x' && cat '$dir/x'" | grep -qx mine
 	as_user "$ZUSCTL" list | grep -q "$dir"
+	as_user sh -c "exec <'$dir/x'; ! '$UMOUNT_PMFS2' '$dir' 2>&1" >"$WORK/said"
+	[[ $(cat "$WORK/said") == *busy* && $(cat "$WORK/said") != *permitted* ]] || { cat "$WORK/said"; return 1; }
 	as_user "$UMOUNT_PMFS2" "$dir"
 	! mountpoint -q "$dir"
 	as_user "$MOUNT_PMFS2" "$WORK/user/image" "$dir"
@@ -441,12 +476,14 @@ tap_case mount_is_shown 30 case_mount_is_shown
 tap_case mount_when_wrong_is_refused 30 case_mount_when_wrong_is_refused
 tap_case remount 30 case_remount
 tap_case device_twice_is_refused 40 case_device_twice_is_refused
+tap_case image_and_loop_device_is_refused 40 case_image_and_loop_device_is_refused
 tap_case unmount_then_all_at_once 60 case_unmount_then_all_at_once
 tap_case unmount_when_busy 30 case_unmount_when_busy
 tap_case unmount_of_a_bind_mount 30 case_unmount_of_a_bind_mount
 tap_case server_killed 30 case_server_killed
 tap_case server_terminated_with_mapped_stores 60 case_server_terminated_with_mapped_stores
 tap_case server_terminated_with_open_files 30 case_server_terminated_with_open_files
+tap_case server_terminated_with_a_busy_bind_mount 30 case_server_terminated_with_a_busy_bind_mount
 tap_case server_twice_on_a_socket_is_refused 30 case_server_twice_on_a_socket_is_refused
 tap_case server_on_demand 40 case_server_on_demand
 tap_case server_on_demand_when_ending 60 case_server_on_demand_when_ending

@@ -7,7 +7,7 @@
  *	/prealloc	64 KiB unwritten
  *	/dir/many-N	300 empty files
  *	/link		symlink of 9 bytes;  /long: one of 300
- *	/attr		a file with xattrs in the inode;  /attrs: in a block
+ *	/attr		a file with xattrs in the inode;  /attrs: in a block;  /attrs3: in three
  *	/dev		character device 5:1
  *	/orphan		unlinked while referenced: an intent after a crash; gone after a clean end
  */
@@ -70,7 +70,7 @@ static void write_at(struct zus_fs *fs, uint64_t node, uint64_t off, uint64_t le
 
 static void set_xattr(struct zus_fs *fs, uint64_t node, const char *name, uint32_t len)
 {
-	static const char value[3000];
+	static const char value[9000];
 	struct zus_setxattr set = { .name = name_of(name), .value = { value, len } };
 
 	must(fs->ops->setxattr(fs, node, &set), name);
@@ -89,6 +89,8 @@ static void fill_files(struct zus_fs *fs)
 	node = make(fs, ZUS_NODE_ROOT, "attrs", file);
 	set_xattr(fs, node, "user.large", 3000);
 	set_xattr(fs, node, "trusted.other", 10);
+	node = make(fs, ZUS_NODE_ROOT, "attrs3", file);
+	set_xattr(fs, node, "user.large", 9000);
 }
 
 static void fill_others(struct zus_fs *fs)

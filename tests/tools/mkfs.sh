@@ -85,6 +85,7 @@ wrong_arguments_are_refused()
 	refuses 2 'at least 4M' "$MKFS" --size 1M w.img
 	refuses 2 'number of bytes' "$MKFS" --size 1X w.img
 	refuses 2 'number of bytes' "$MKFS" --size -1 w.img
+	refuses 2 'number of bytes' "$MKFS" --size '16777216 ' w.img
 	refuses 2 'at most 4096T' "$MKFS" --size 5000T w.img
 	refuses 2 'UUID' "$MKFS" --size 8M -U clear w.img
 	refuses 2 'UUID' "$MKFS" --size 8M -U 00000000-0000-0000-0000-000000000000 w.img
@@ -208,6 +209,8 @@ used_loop_device_and_its_file_are_refused()
 		refuses 1 'set up on it' "$MKFS" -f loop.img
 		mount "$loop" loop.mnt
 		refuses 1 'mounted on' "$MKFS" -f "$loop"
+		refuses 1 'mounted on.*force-while-mounted' "$PMFS2" info "$loop"
+		refuses 1 'no pmfs2 superblock' "$PMFS2" --force-while-mounted info "$loop"
 		umount loop.mnt
 		"$MKFS" -q -f "$loop"
 		"$PMFS2" info "$loop" >/dev/null

@@ -54,7 +54,7 @@ info_of_clean_image()
 {
 	cp --sparse=always clean.img a.img
 	[ "$(value a.img state)" = clean ]
-	[ "$(value a.img 'used inodes')" = 309 ]
+	[ "$(value a.img 'used inodes')" = 310 ]
 	[ "$(value a.img 'records to replay')" = 0 ]
 	"$PMFS2" --json info a.img | python3 -c '
 import json, sys
@@ -68,6 +68,8 @@ dumps_show_what_was_made()
 	shows 'symlink to target/of' "$PMFS2" dump clean.img path /link
 	shows 'xattr user.small (20 bytes)' "$PMFS2" dump clean.img path /attr
 	shows 'xattr user.large (3000 bytes)' "$PMFS2" dump clean.img path /attrs
+	shows 'xattr block [0-9]* (of 3)' "$PMFS2" dump clean.img path /attrs3
+	shows '^0 blocks of data' "$PMFS2" dump clean.img map "$(ino_of clean.img /attrs3)"
 	shows 'file blocks 0..15 at .*, unwritten' "$PMFS2" dump clean.img map "$(ino_of clean.img /prealloc)"
 	shows '^768 blocks of data' "$PMFS2" dump clean.img map "$(ino_of clean.img /file)"
 	shows '^300 entries in' "$PMFS2" dump clean.img dir "$(ino_of clean.img /dir)"

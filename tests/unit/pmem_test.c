@@ -325,22 +325,23 @@ static void pmem_open_of_wrong_things_says_why(void)
 	pmem_close(NULL);
 }
 
-/* A loop device over a new file, gone with its last descriptor; its path in out_path. */
-static int loop_new(char *out_path, size_t cap)
+/* A loop device over a file from off on, gone with its last descriptor; its path in out_path. Skipping unlinks the file. */
+static int loop_over(const char *file_path, uint64_t off, char *out_path, size_t cap)
 {
-	struct loop_config config = { .info.lo_flags = LO_FLAGS_AUTOCLEAR };
+	struct loop_config config = { .info.lo_flags = LO_FLAGS_AUTOCLEAR, .info.lo_offset = off };
 	int control = open("/dev/loop-control", O_RDWR | O_CLOEXEC), fd = -1, file;
 
-	if (control < 0)
-		tap_skip("no loop devices (/dev/loop-control: %s)", strerror(errno));
-	file = open(file_new(4 * MIB), O_RDWR | O_CLOEXEC);
+	file = open(file_path, O_RDWR | O_CLOEXEC);
 	CHECK(file >= 0);
-	unlink(test_path);
+	if (control < 0) {
+		unlink(file_path);
+		tap_skip("no loop devices (/dev/loop-control: %s)", strerror(errno));
+	}
 	for (int tries = 0; tries < 20 && fd < 0; tries++) {
 		int n = ioctl(control, LOOP_CTL_GET_FREE);
 
 		if (n < 0)
-			tap_skip("no free loop device (%s)", strerror(errno));
+			break;
 		snprintf(out_path, cap, "/dev/loop%d", n);
 		fd = open(out_path, O_RDWR | O_CLOEXEC);
 		config.fd = (uint32_t)file;
@@ -351,8 +352,18 @@ static int loop_new(char *out_path, size_t cap)
 	}
 	close(control);
 	close(file);
-	if (fd < 0)
+	if (fd < 0) {
+		unlink(file_path);
 		tap_skip("cannot set up a loop device");
+	}
+	return fd;
+}
+
+static int loop_new(char *out_path, size_t cap)
+{
+	int fd = loop_over(file_new(4 * MIB), 0, out_path, cap);
+
+	unlink(test_path);
 	return fd;
 }
 
@@ -378,6 +389,57 @@ static void pmem_open_of_held_block_device_is_busy(void)
 	pmem_close(a);
 	close(excl);
 	close(loop);
+}
+
+/* The same bytes under two names are written by one at a time. */
+static void pmem_open_of_file_under_loop_device_is_busy(void)
+{
+	const char *file = file_new(4 * MIB);
+	char path[64], link_path[160];
+	int loop = loop_over(file, 0, path, sizeof(path));
+	struct pmem *a, *b;
+
+	snprintf(link_path, sizeof(link_path), "%s-link", file);
+	CHECK(!link(file, link_path));
+	CHECK_EQ(pmem_open(file, 0, &a), -EBUSY);
+	CHECK_EQ(pmem_open(link_path, 0, &a), -EBUSY);
+	CHECK_EQ(pmem_open(file, PMEM_OPEN_RDONLY, &a), 0);
+	CHECK_EQ(pmem_open(path, 0, &b), -EBUSY);
+	CHECK_EQ(pmem_open(path, PMEM_OPEN_RDONLY, &b), 0);
+	pmem_close(b);
+	pmem_close(a);
+	CHECK_EQ(pmem_open(path, 0, &a), 0);
+	CHECK_EQ(pmem_open(file, PMEM_OPEN_RDONLY, &b), -EBUSY);
+	pmem_close(a);
+	close(loop);
+	unlink(link_path);
+	unlink(file);
+}
+
+static void pmem_open_of_loop_device_over_open_file_is_busy(void)
+{
+	const char *file = file_new(4 * MIB);
+	char path[64], second[64], part[64];
+	struct pmem *a, *b;
+	int loop, other, half;
+
+	CHECK_EQ(pmem_open(file, 0, &a), 0);
+	loop = loop_over(file, 0, path, sizeof(path));
+	CHECK_EQ(pmem_open(path, 0, &b), -EBUSY);
+	CHECK_EQ(pmem_open(path, PMEM_OPEN_RDONLY, &b), -EBUSY);
+	pmem_close(a);
+	other = loop_over(file, 0, second, sizeof(second));
+	half = loop_over(file, 2 * MIB, part, sizeof(part));
+	CHECK_EQ(pmem_open(path, 0, &a), 0);
+	CHECK_EQ(pmem_open(second, 0, &b), -EBUSY);
+	CHECK_EQ(pmem_open(part, 0, &b), -EBUSY);
+	pmem_close(a);
+	CHECK_EQ(pmem_open(part, 0, &a), 0);
+	pmem_close(a);
+	close(half);
+	close(other);
+	close(loop);
+	unlink(file);
 }
 
 static void pmem_open_external_keeps_the_mapping(void)
@@ -427,6 +489,8 @@ int main(int argc, char **argv)
 		TAP_CASE(pmem_open_readonly_maps_without_write),
 		TAP_CASE(pmem_open_of_wrong_things_says_why),
 		TAP_CASE(pmem_open_of_held_block_device_is_busy),
+		TAP_CASE(pmem_open_of_file_under_loop_device_is_busy),
+		TAP_CASE(pmem_open_of_loop_device_over_open_file_is_busy),
 		TAP_CASE(pmem_open_external_keeps_the_mapping),
 		TAP_CASE(pmem_kind_names_are_distinct_and_notices_fit),
 	};

@@ -127,6 +127,20 @@ static void loader_load_when_missing_names_what_it_tried(void)
 	CHECK(load(NULL, "/some/where") < 0);
 }
 
+/* What lies where the server happens to be started is not for root to run. */
+static void loader_load_when_in_current_directory_only_refuses(void)
+{
+	char dir[64];
+
+	make_dir(dir, "here", "zusd_test_good.so");
+	CHECK(!chdir(dir));
+	CHECK_EQ(load("here", "/nonexistent"), -ENOENT);
+	CHECK_EQ(load("./here", "/nonexistent"), 0);
+	loader_fini(&ld);
+	CHECK(!chdir("/"));
+	remove_dir(dir, "here");
+}
+
 static void loader_load_when_type_twice_refuses(void)
 {
 	CHECK_EQ(load(TEST_PLUGIN_DIR "/zusd_test_good.so," TEST_PLUGIN_DIR "/zusd_test_good.so", "/"), -EEXIST);
@@ -153,6 +167,7 @@ int main(int argc, char **argv)
 		TAP_CASE(loader_load_when_other_abi_refuses_with_both_numbers),
 		TAP_CASE(loader_load_when_not_a_plugin_refuses),
 		TAP_CASE(loader_load_when_missing_names_what_it_tried),
+		TAP_CASE(loader_load_when_in_current_directory_only_refuses),
 		TAP_CASE(loader_load_when_type_twice_refuses),
 		TAP_CASE(loader_load_when_no_list_takes_what_is_usable),
 	};

@@ -6,16 +6,21 @@
 #include "zusd/session.h"
 
 #include <fcntl.h>
+#include <poll.h>
+#include <sched.h>
 #include <sys/eventfd.h>
+#include <sys/mount.h>
 #include <sys/socket.h>
 #include <sys/time.h>
 
 #include "base/log.h"
 #include "lib/tap.h"
+#include "transport/fuse/fuse_mount.h"
 #include "zusd/control_msg.h"
 #include "zusd/mount_life.h"
 
 #define FUZZ_ROUNDS 2000
+#define SHUT_DOWN_SECONDS 10 /* after which the server aborts connections */
 
 /* --- a transport that serves nothing until it is told to end ------------------------------------------------------------------
  */
@@ -180,12 +185,17 @@ static int call_open(int sock, const char *path)
 	return call(sock, -1);
 }
 
-static int call_start(int sock, uint64_t id, int fd)
+static int call_start_devno(int sock, uint64_t id, uint64_t devno, int fd)
 {
 	control_msg_begin(msg, CONTROL_START);
 	control_msg_put_u64(msg, CONTROL_TAG_ID, id);
-	control_msg_put_u64(msg, CONTROL_TAG_DEVNO, 77);
+	control_msg_put_u64(msg, CONTROL_TAG_DEVNO, devno);
 	return call(sock, fd);
+}
+
+static int call_start(int sock, uint64_t id, int fd)
+{
+	return call_start_devno(sock, id, 77, fd);
 }
 
 static int answer_errno(void)
@@ -367,6 +377,72 @@ static void session_new_when_too_many_refuses(void)
 	fixture_fini();
 }
 
+/* Another FUSE mount, in a mount namespace of our own that ends with us; its channel, or -1. */
+static int others_mount(char dir[64], uint64_t *out_devno)
+{
+	static struct fuse_mount_entry entry;
+	int fd = open(FUSE_MOUNT_DEV, O_RDWR | O_CLOEXEC);
+	char data[100];
+
+	if (fd < 0 || unshare(CLONE_NEWNS) || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL))
+		return -1;
+	strcpy(dir, "/tmp/zusd-session-XXXXXX");
+	CHECK(mkdtemp(dir));
+	snprintf(data, sizeof(data), "fd=%d,rootmode=40000,user_id=0,group_id=0", fd);
+	if (mount("none", dir, "fuse.test", 0, data)) {
+		rmdir(dir);
+		return -1;
+	}
+	if (access("/sys/fs/fuse/connections/.", F_OK) == 0)
+		mount("none", "/sys/fs/fuse/connections", "fusectl", 0, NULL);
+	CHECK_EQ(fuse_mount_find(dir, &entry), 0);
+	*out_devno = entry.devno;
+	return fd;
+}
+
+/* A transport that is held up in an operation while its mount has gone. */
+static void *end_late(void *ctx)
+{
+	(void)ctx;
+	sleep(SHUT_DOWN_SECONDS + 1);
+	pthread_mutex_lock(&end_lock);
+	end_all = 1;
+	pthread_cond_broadcast(&end_cond);
+	pthread_mutex_unlock(&end_lock);
+	return NULL;
+}
+
+/* The kernel gives the number of a mount that has gone to the next one, whosever that is. */
+static void shut_down_when_number_is_anothers_leaves_that_alone(void)
+{
+	int others, fuse = open(FUSE_MOUNT_DEV, O_RDWR), sock, err, there;
+	struct pollfd pfd = { .events = POLLIN };
+	static struct fuse_mount_entry entry;
+	uint64_t devno;
+	pthread_t late;
+	char dir[64];
+
+	others = fuse < 0 ? -1 : others_mount(dir, &devno);
+	if (others < 0)
+		tap_skip("no FUSE mount can be made here");
+	fixture_init();
+	sock = greeted_client();
+	CHECK_EQ(call_open(sock, device), CONTROL_OK);
+	CHECK_EQ(call_start_devno(sock, control_msg_u64(msg, CONTROL_TAG_ID, 0), devno, fuse), CONTROL_OK);
+	CHECK(!pthread_create(&late, NULL, end_late, NULL));
+	err = mount_table_shut_down(&mounts);
+	pthread_join(late, NULL);
+	there = !fuse_mount_find(dir, &entry);
+	pfd.fd = others;
+	poll(&pfd, 1, 0);
+	umount2(dir, MNT_DETACH);
+	rmdir(dir);
+	CHECK_EQ(err, 0);
+	CHECK(there);
+	CHECK(!(pfd.revents & POLLERR));
+	fixture_fini();
+}
+
 int main(int argc, char **argv)
 {
 	static const struct tap_case cases[] = {
@@ -378,6 +454,7 @@ int main(int argc, char **argv)
 		TAP_CASE(session_when_not_greeted_or_unknown_refuses),
 		TAP_CASE(session_when_hostile_goes_on),
 		TAP_CASE(session_new_when_too_many_refuses),
+		TAP_CASE(shut_down_when_number_is_anothers_leaves_that_alone),
 	};
 
 	return tap_main(argc, argv, cases, sizeof(cases) / sizeof(cases[0]));

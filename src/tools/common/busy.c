@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Users of a device or file: /proc/self/mountinfo names mounts, /sys/block the files under loop devices. */
+/* Users of a device or file: /proc/self/mountinfo names mounts, pmem/loop.h loop devices. */
 #include "tools/common/busy.h"
 
-#include <dirent.h>
 #include <errno.h>
-#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/sysmacros.h>
 #include <time.h>
+
+#include "pmem/loop.h"
 
 #define LINE_MAX_BYTES 16384u
 #define OPEN_TRIES 40
@@ -82,44 +82,28 @@ static int is_mounted(const char *real, const struct stat *st, char *buf, size_t
 }
 
 /* A file that a loop device shows to the kernel. */
-static int is_under_loop(const char *real, char *buf, size_t cap)
+static int is_under_loop(const struct stat *st, char *buf, size_t cap)
 {
-	DIR *dir = opendir("/sys/block");
-	char path[PATH_MAX], backing[PATH_MAX];
-	struct dirent *entry;
-	int found = 0;
+	char name[LOOP_NAME_LEN];
 
-	while (dir && !found && (entry = readdir(dir))) {
-		FILE *f;
+	if (!S_ISREG(st->st_mode) || !loop_over_file(st, name))
+		return 0;
+	snprintf(buf, cap, "/dev/%s is set up on it", name);
+	return 1;
+}
 
-		if (strncmp(entry->d_name, "loop", 4))
-			continue;
-		snprintf(path, sizeof(path), "/sys/block/%s/loop/backing_file", entry->d_name);
-		f = fopen(path, "re");
-		if (!f)
-			continue;
-		if (fgets(backing, sizeof(backing), f)) {
-			backing[strcspn(backing, "\n")] = '\0';
-			found = !strcmp(backing, real);
-		}
-		fclose(f);
-		if (found)
-			snprintf(buf, cap, "/dev/%.60s is set up on it", entry->d_name);
-	}
-	if (dir)
-		closedir(dir);
+int busy_mounted(const char *path, const struct stat *st, char *buf, size_t cap)
+{
+	char *real = realpath(path, NULL);
+	int found = real && is_mounted(real, st, buf, cap);
+
+	free(real);
 	return found;
 }
 
 int busy_where(const char *path, const struct stat *st, char *buf, size_t cap)
 {
-	char *real = realpath(path, NULL);
-	int found = 0;
-
-	if (real)
-		found = is_mounted(real, st, buf, cap) || (S_ISREG(st->st_mode) && is_under_loop(real, buf, cap));
-	free(real);
-	return found;
+	return busy_mounted(path, st, buf, cap) || is_under_loop(st, buf, cap);
 }
 
 int busy_open(const char *path, unsigned int flags, struct pmem **out_pm)

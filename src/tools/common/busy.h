@@ -11,7 +11,9 @@
 
 #include "pmem/pmem.h"
 
-/* 1: in use, and how, for a person, in buf; 0: not as far as can be seen. */
+/* 1: mounted, and where, for a person, in buf; 0: not as far as can be seen. */
+int busy_mounted(const char *path, const struct stat *st, char *buf, size_t cap);
+/* As busy_mounted, or a loop device shows it. */
 int busy_where(const char *path, const struct stat *st, char *buf, size_t cap);
 /*
  * As pmem_open, but -EBUSY only after two seconds: umount(8) returns before the server has closed the image.

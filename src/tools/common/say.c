@@ -30,7 +30,8 @@ const char *say_open_error(int err)
 {
 	switch (-err) {
 	case EBUSY:
-		return "in use: mounted, or open by a server or another tool; unmount it first ('fuser -v' shows who has it)";
+		return "in use: mounted, open by a server or another tool, or under a loop device; unmount or detach it first "
+		       "('fuser -v' shows who has it, 'losetup -l' loop devices)";
 	case ENOTBLK:
 		return "neither a regular file nor a block or device-DAX device";
 	case EACCES:

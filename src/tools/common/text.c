@@ -2,6 +2,7 @@
 /* Text of the tools: sizes, labels, uuids, strings from media. */
 #include "tools/common/text.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -40,7 +41,7 @@ int text_parse_size(const char *text, uint64_t *out_bytes)
 	value = strtoull(text, &end, 10);
 	if (errno)
 		return -ERANGE;
-	unit = *end ? strchr(units, *end & ~0x20) : NULL;
+	unit = isalpha((unsigned char)*end) ? strchr(units, toupper((unsigned char)*end)) : NULL;
 	if (unit) {
 		shift = 10 * (unsigned int)(unit - units + 1);
 		end++;

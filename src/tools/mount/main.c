@@ -20,6 +20,7 @@ static void usage(FILE *f)
 		   "     uring                    turn on FUSE over io_uring in the kernel\n"
 		   "     max_write=BYTES          largest write request (default 1M)\n"
 		   "     allow_other              other users may use the mount (default as root)\n"
+		   "     wait=SECONDS             over zuf: how long calls wait for a new server (default 0)\n"
 		   "     fstype=NAME              another plug-in of the server, as memfs\n"
 		   "  -f    check, do not mount     -s    leave out options that are not known\n"
 		   "  -n    ignored                 -v    say what was done\n"

@@ -160,17 +160,26 @@ static int kernel_mount(const struct mount_job *job, const char *source, const c
 	return err ? MOUNT_EXIT_FAIL : 0;
 }
 
-/* Step 3. Takes over fd. */
-static int server_start(struct control_client *cl, uint64_t id, const char *dir, int fd)
+/* The number of what we have just mounted; 0: not known. By now another mount may lie above it, or be there instead. */
+static uint64_t devno_of(const struct mount_job *job, const char *source, const char *dir)
 {
 	struct fuse_mount_entry *entry = malloc(sizeof(*entry));
+	uint64_t devno = 0;
+
+	if (entry && !fuse_mount_find(dir, entry) && fuse_mount_entry_is(entry, job->opts.fstype, source))
+		devno = entry->devno;
+	free(entry);
+	return devno;
+}
+
+/* Step 3. Takes over fd. */
+static int server_start(struct control_client *cl, uint64_t id, uint64_t devno, int fd)
+{
 	int err;
 
 	control_msg_begin(&cl->msg, CONTROL_START);
 	control_msg_put_u64(&cl->msg, CONTROL_TAG_ID, id);
-	if (entry && !fuse_mount_find(dir, entry))
-		control_msg_put_u64(&cl->msg, CONTROL_TAG_DEVNO, entry->devno);
-	free(entry);
+	control_msg_put_u64(&cl->msg, CONTROL_TAG_DEVNO, devno);
 	err = control_client_call(cl, fd);
 	close(fd);
 	if (!err)
@@ -201,7 +210,7 @@ static int mount_and_start(struct control_client *cl, const struct mount_job *jo
 	signals_hold(&old);
 	rc = kernel_mount(job, source, dir, &fd);
 	if (!rc) {
-		rc = server_start(cl, id, dir, fd);
+		rc = server_start(cl, id, devno_of(job, source, dir), fd);
 		if (rc)
 			fuse_mount_unmount(dir, FUSE_UNMOUNT_LAZY);
 	}

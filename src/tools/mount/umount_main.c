@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "mount_job.h"
 #include "transport/fuse/fuse_mount.h"
@@ -22,10 +23,10 @@ struct umount_job {
 
 static void usage(FILE *f)
 {
-	fprintf(f, "Usage: umount.pmfs2 [-flnv] DIRECTORY\n"
+	fprintf(f, "Usage: umount.pmfs2 [-flnrv] DIRECTORY\n"
 		   "Unmounts a file system of zusd and waits until its image is closed; usually run by umount DIRECTORY.\n\n"
 		   "  -f  calls in flight fail      -l  out of the tree at once, closed when nobody uses it any more\n"
-		   "  -n  ignored                   -v  say what was done\n");
+		   "  -n, -r  ignored               -v  say what was done\n");
 }
 
 /* The image is closed when the server says so. Where there is no server there is nothing to wait for. */
@@ -48,7 +49,7 @@ static int unmount(const struct umount_job *job)
 {
 	struct fuse_mount_entry *entry = malloc(sizeof(*entry));
 	char dir[PATH_MAX];
-	int err;
+	int err, told;
 
 	if (!entry)
 		return MOUNT_EXIT_SYSTEM;
@@ -59,11 +60,12 @@ static int unmount(const struct umount_job *job)
 		free(entry);
 		return MOUNT_EXIT_FAIL;
 	}
-	err = fuse_mount_unmount(dir, job->flags);
-	if (err)
+	err = fuse_mount_unmount(dir, job->flags | FUSE_UNMOUNT_TELL);
+	told = err == -EPERM && geteuid() != 0;
+	if (err && !told)
 		fprintf(stderr, "umount.pmfs2: %s: %s\n", dir,
 			err == -EBUSY ? "target is busy (fuser -vm shows who uses it; umount -l detaches it)" : strerror(-err));
-	else if (!(job->flags & FUSE_UNMOUNT_LAZY) && !fuse_mount_count(entry->devno))
+	else if (!err && !(job->flags & FUSE_UNMOUNT_LAZY) && !fuse_mount_count(entry->devno))
 		wait_closed(entry->devno, dir);
 	if (!err && job->verbose)
 		printf("umount.pmfs2: %s unmounted\n", dir);

@@ -6,7 +6,6 @@
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 
-#include "base/crc32c.h"
 #include "commands.h"
 #include "report.h"
 #include "tools/common/say.h"
@@ -97,31 +96,12 @@ static void records_dump(struct image *img, uint64_t ino, const uint8_t *bytes, 
 
 static void xattr_block_dump(struct image *img, uint64_t ino, uint64_t word)
 {
-	struct entry_pos pos = { .owner = ino };
-	struct pmfs2_xattr_block blk;
-	const uint8_t *at;
-	struct entry e;
-	uint32_t crc, n, used;
+	struct image_xattrs xattrs;
 
-	if (!entry_unpack(&pos, word, &e) || e.kind != PMFS2_ENTRY_XATTR || !image_block_ok(img, e.block, 1)) {
-		image_damage(img, "inode %llu: xattr pointer 0x%016llx", (unsigned long long)ino, (unsigned long long)word);
+	if (image_xattrs(img, ino, word, &xattrs))
 		return;
-	}
-	at = image_block(img, e.block);
-	memcpy(&blk, at, sizeof(blk));
-	crc = le32_get(blk.crc);
-	n = le32_get(blk.n_blocks);
-	used = le32_get(blk.used);
-	blk.crc = le32_of(0);
-	if (le32_get(blk.magic) != PMFS2_MAGIC_XATTR || le64_get(blk.owner) != ino || le64_get(blk.block) != e.block || !n ||
-	    n > PMFS2_XATTR_BLOCKS_MAX || !image_block_ok(img, e.block, n) || used > n * PMFS2_BLOCK_SIZE - sizeof(blk) ||
-	    crc != ~crc32c(crc32c(~0u, &blk, sizeof(blk)), at + sizeof(blk), used)) {
-		image_damage(img, "inode %llu: xattr block %llu: wrong magic, CRC, owner, number or length",
-			     (unsigned long long)ino, (unsigned long long)e.block);
-		return;
-	}
-	printf("xattr block %llu (of %u), %u bytes used\n", (unsigned long long)e.block, n, used);
-	records_dump(img, ino, at + sizeof(blk), used);
+	printf("xattr block %llu (of %u), %u bytes used\n", (unsigned long long)xattrs.block, xattrs.n_blocks, xattrs.used);
+	records_dump(img, ino, xattrs.records, xattrs.used);
 }
 
 static void tail_dump(struct image *img, const struct pmfs2_inode *in)

@@ -129,6 +129,7 @@ static void tree_walk(struct walk *w, uint64_t root)
 int dump_map(struct image *img, uint64_t ino)
 {
 	struct walk w = { .img = img, .owner = ino };
+	struct image_xattrs xattrs = { 0 };
 	struct pmfs2_inode in;
 	uint64_t off;
 	uint32_t mode;
@@ -147,7 +148,9 @@ int dump_map(struct image *img, uint64_t ino)
 	if (le64_get(in.root))
 		tree_walk(&w, le64_get(in.root));
 	printf("%llu blocks of data, %llu nodes\n", (unsigned long long)w.n_blocks, (unsigned long long)w.n_nodes);
-	if (w.n_blocks + w.n_nodes + (le64_get(in.xattr) ? 1 : 0) != le64_get(in.blocks))
+	if (le64_get(in.xattr) && image_xattrs(img, ino, le64_get(in.xattr), &xattrs))
+		return 0;
+	if (w.n_blocks + w.n_nodes + xattrs.n_blocks != le64_get(in.blocks))
 		image_damage(img, "the inode says %llu blocks", (unsigned long long)le64_get(in.blocks));
 	return 0;
 }

@@ -3,6 +3,7 @@
 #include "image.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -33,6 +34,25 @@ static const char *super_advice(int err)
 	}
 }
 
+static const char *force_advice(unsigned int flags)
+{
+	return flags & IMAGE_WRITE ? "" : "; --force-while-mounted looks at it all the same";
+}
+
+/*
+ * 0, or an exit code. A mount over zuf holds no lock that we would see: the kernel has the device, and maps it for its server.
+ */
+static int check_not_mounted(const char *path, unsigned int flags)
+{
+	char where[PATH_MAX];
+	struct stat st;
+
+	if (flags & IMAGE_WHILE_MOUNTED || stat(path, &st) || !busy_mounted(path, &st, where, sizeof(where)))
+		return 0;
+	say_error("%s: in use: %s; unmount it first%s", path, where, force_advice(flags));
+	return EXIT_FAIL;
+}
+
 int image_open(const char *path, unsigned int flags, struct image *out)
 {
 	unsigned int pmem_flags = flags & IMAGE_WRITE ? 0 : PMEM_OPEN_RDONLY;
@@ -40,12 +60,13 @@ int image_open(const char *path, unsigned int flags, struct image *out)
 	const char *why = "";
 	int err;
 
+	if (check_not_mounted(path, flags))
+		return EXIT_FAIL;
 	if (flags & IMAGE_WHILE_MOUNTED)
 		pmem_flags |= PMEM_OPEN_NOLOCK;
 	err = busy_open(path, pmem_flags, &img.pm);
 	if (err) {
-		say_error("%s: %s%s", path, say_open_error(err),
-			  err == -EBUSY && !(flags & IMAGE_WRITE) ? "; --force-while-mounted looks at it all the same" : "");
+		say_error("%s: %s%s", path, say_open_error(err), err == -EBUSY ? force_advice(flags) : "");
 		return EXIT_FAIL;
 	}
 	say_on_sigbus(path, NULL);
@@ -189,6 +210,35 @@ int image_inode(struct image *img, uint64_t ino, struct pmfs2_inode *out, uint64
 	image_damage(img, "inode %llu at byte %llu: wrong magic, number or CRC", (unsigned long long)ino,
 		     (unsigned long long)*out_off);
 	return -EUCLEAN;
+}
+
+int image_xattrs(struct image *img, uint64_t ino, uint64_t word, struct image_xattrs *out)
+{
+	struct entry_pos pos = { .owner = ino };
+	struct pmfs2_xattr_block blk;
+	const uint8_t *at;
+	struct entry e;
+	uint32_t crc, n, used;
+
+	if (!entry_unpack(&pos, word, &e) || e.kind != PMFS2_ENTRY_XATTR || !image_block_ok(img, e.block, 1)) {
+		image_damage(img, "inode %llu: xattr pointer 0x%016llx", (unsigned long long)ino, (unsigned long long)word);
+		return -EUCLEAN;
+	}
+	at = image_block(img, e.block);
+	memcpy(&blk, at, sizeof(blk));
+	crc = le32_get(blk.crc);
+	n = le32_get(blk.n_blocks);
+	used = le32_get(blk.used);
+	blk.crc = le32_of(0);
+	if (le32_get(blk.magic) != PMFS2_MAGIC_XATTR || le64_get(blk.owner) != ino || le64_get(blk.block) != e.block || !n ||
+	    n > PMFS2_XATTR_BLOCKS_MAX || !image_block_ok(img, e.block, n) || used > n * PMFS2_BLOCK_SIZE - sizeof(blk) ||
+	    crc != ~crc32c(crc32c(~0u, &blk, sizeof(blk)), at + sizeof(blk), used)) {
+		image_damage(img, "inode %llu: xattr block %llu: wrong magic, CRC, owner, number or length",
+			     (unsigned long long)ino, (unsigned long long)e.block);
+		return -EUCLEAN;
+	}
+	*out = (struct image_xattrs){ .block = e.block, .n_blocks = n, .used = used, .records = at + sizeof(blk) };
+	return 0;
 }
 
 const char *image_time(uint64_t media_time, char buf[IMAGE_TIME_LEN])

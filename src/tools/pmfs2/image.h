@@ -29,7 +29,7 @@ struct image {
 };
 
 #define IMAGE_WRITE 1u /* exclusive, to change the superblocks */
-#define IMAGE_WHILE_MOUNTED 2u /* do not lock */
+#define IMAGE_WHILE_MOUNTED 2u /* do not lock, do not look for mounts */
 
 /* 0 or an exit code; says what is wrong. */
 int image_open(const char *path, unsigned int flags, struct image *out);
@@ -57,6 +57,17 @@ void image_damage(struct image *img, const char *fmt, ...) __attribute__((format
  * *out_off: where it stands, bytes; 0 if it was not reached.
  */
 int image_inode(struct image *img, uint64_t ino, struct pmfs2_inode *out, uint64_t *out_off);
+
+/* The blocks of xattrs that an inode points to. */
+struct image_xattrs {
+	uint64_t block; /* the first */
+	uint32_t n_blocks;
+	uint32_t used; /* bytes of records */
+	const uint8_t *records;
+};
+
+/* word: pmfs2_inode.xattr, not 0. -EUCLEAN: it or the blocks are damaged (said). */
+int image_xattrs(struct image *img, uint64_t ino, uint64_t word, struct image_xattrs *out);
 
 /* "2026-11-22 20:13:04.123456789 UTC" of a time on media. */
 #define IMAGE_TIME_LEN 64

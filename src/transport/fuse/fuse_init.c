@@ -7,9 +7,11 @@
 #include "transport/fuse/fuse_init.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/log.h"
@@ -19,6 +21,8 @@
 /* The longest request that is no WRITE: SETXATTR with its name. The kernel does not check it against the area of a ring. */
 #define PAYLOAD_MIN_BYTES (128u << 10)
 #define MAX_BACKGROUND 128u
+/* The kernel sends INIT when it mounts. Where none comes another one has taken it: a client that hands in a descriptor in use. */
+#define INIT_WAIT_MS 10000
 
 #define WANTED_FLAGS                                                                                                               \
 	(FUSE_ASYNC_READ | FUSE_EXPORT_SUPPORT | FUSE_BIG_WRITES | FUSE_DONT_MASK | FUSE_HAS_IOCTL_DIR | FUSE_DO_READDIRPLUS |     \
@@ -26,20 +30,31 @@
 	 FUSE_CACHE_SYMLINKS | FUSE_NO_OPENDIR_SUPPORT | FUSE_EXPLICIT_INVAL_DATA | FUSE_HANDLE_KILLPRIV_V2 | FUSE_SETXATTR_EXT |  \
 	 FUSE_INIT_EXT | FUSEX_DIRECT_IO_ALLOW_MMAP)
 
-/* Reads one message, whatever the descriptor's O_NONBLOCK. */
-static ssize_t read_message(int fd, void *buf, size_t cap)
+static int64_t now_ms(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
+}
+
+/* Reads one message from a descriptor with O_NONBLOCK. */
+static ssize_t read_message(int fd, void *buf, size_t cap, int64_t deadline_ms)
 {
 	struct pollfd pfd = { .fd = fd, .events = POLLIN };
+	int64_t left_ms;
 	ssize_t n;
 
 	for (;;) {
 		n = read(fd, buf, cap);
 		if (n >= 0)
 			return n;
-		if (errno == EAGAIN)
-			poll(&pfd, 1, -1);
-		else if (errno != EINTR)
+		if (errno != EAGAIN && errno != EINTR)
 			return -errno;
+		left_ms = deadline_ms - now_ms();
+		if (left_ms <= 0)
+			return -ETIMEDOUT;
+		poll(&pfd, 1, (int)left_ms);
 	}
 }
 
@@ -107,8 +122,9 @@ static int init_message(struct fuse_conn *conn, const void *buf, size_t len)
 	return 1;
 }
 
-int fuse_init_receive(struct fuse_conn *conn)
+static int receive(struct fuse_conn *conn)
 {
+	int64_t deadline_ms = now_ms() + INIT_WAIT_MS;
 	void *buf = malloc(INIT_BUF_LEN);
 	ssize_t n;
 	int ret;
@@ -116,11 +132,24 @@ int fuse_init_receive(struct fuse_conn *conn)
 	if (!buf)
 		return -ENOMEM;
 	do {
-		n = read_message(conn->fd, buf, INIT_BUF_LEN);
+		n = read_message(conn->fd, buf, INIT_BUF_LEN, deadline_ms);
 		ret = n < 0 ? (int)n : init_message(conn, buf, (size_t)n);
 	} while (ret == 0);
 	free(buf);
 	return ret < 0 ? ret : 0;
+}
+
+int fuse_init_receive(struct fuse_conn *conn)
+{
+	int flags = fcntl(conn->fd, F_GETFL), err;
+
+	if (flags < 0 || fcntl(conn->fd, F_SETFL, flags | O_NONBLOCK))
+		return -errno;
+	err = receive(conn);
+	/* Others may share the descriptor, and expect it as it was. */
+	if (fcntl(conn->fd, F_SETFL, flags) && !err)
+		err = -errno;
+	return err;
 }
 
 int fuse_init_answer(struct fuse_conn *conn, bool use_uring)

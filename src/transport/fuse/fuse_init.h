@@ -7,7 +7,7 @@
 
 /*
  * Waits for INIT on conn->fd and fills conn from it and from conn->cache and conn->max_write.
- * -EPROTONOSUPPORT: the kernel is too old (logged). -ENODEV: unmounted meanwhile.
+ * -EPROTONOSUPPORT: the kernel is too old (logged). -ENODEV: unmounted meanwhile. -ETIMEDOUT: none came for ten seconds.
  */
 int fuse_init_receive(struct fuse_conn *conn);
 /* The kernel goes on with the mount after this. use_uring: its threads stand ready. */

@@ -188,9 +188,8 @@ int fuse_mount_remount(const char *dir, unsigned long ms_flags)
 
 int fuse_mount_unmount(const char *dir, unsigned int flags)
 {
-	char *argv[] = { (char *)FUSERMOUNT, (char *)"-u", (char *)"-q", (char *)"--", (char *)dir, NULL };
-	char *argv_lazy[] = { (char *)FUSERMOUNT, (char *)"-u", (char *)"-q", (char *)"-z", (char *)"--", (char *)dir, NULL };
-	int how = UMOUNT_NOFOLLOW;
+	char *argv[7] = { (char *)FUSERMOUNT, (char *)"-u" };
+	int how = UMOUNT_NOFOLLOW, n = 2;
 	pid_t pid;
 
 	if (geteuid() == 0) {
@@ -198,6 +197,12 @@ int fuse_mount_unmount(const char *dir, unsigned int flags)
 		how |= flags & FUSE_UNMOUNT_ABORT ? MNT_FORCE : 0;
 		return umount2(dir, how) ? -errno : 0;
 	}
-	pid = fusermount_spawn(flags & FUSE_UNMOUNT_LAZY ? argv_lazy : argv, -1);
+	if (!(flags & FUSE_UNMOUNT_TELL))
+		argv[n++] = (char *)"-q";
+	if (flags & FUSE_UNMOUNT_LAZY)
+		argv[n++] = (char *)"-z";
+	argv[n++] = (char *)"--";
+	argv[n] = (char *)dir;
+	pid = fusermount_spawn(argv, -1);
 	return pid < 0 ? (int)pid : fusermount_wait(pid);
 }

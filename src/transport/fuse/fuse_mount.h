@@ -34,7 +34,8 @@ int fuse_mount_remount(const char *dir, unsigned long ms_flags);
 
 #define FUSE_UNMOUNT_LAZY 1u /* at once out of the tree, the rest when it is not in use any more */
 #define FUSE_UNMOUNT_ABORT 2u /* calls in flight fail first; as root only, ignored otherwise */
-/* -EBUSY, -EINVAL: not mounted, -EPERM. */
+#define FUSE_UNMOUNT_TELL 4u /* fusermount3 prints to stderr what is wrong */
+/* -EBUSY, -EINVAL: not mounted, -EPERM. Not as root: -EPERM for whatever fusermount3 refuses, the only one that knows why. */
 int fuse_mount_unmount(const char *dir, unsigned int flags);
 
 /* A line of the mount table. */
@@ -47,6 +48,8 @@ struct fuse_mount_entry {
 	char sb_options[1024]; /* of the file system */
 };
 
+/* 1: of type fuse.SUBTYPE and from source. */
+int fuse_mount_entry_is(const struct fuse_mount_entry *entry, const char *subtype, const char *source);
 /* The topmost mount at dir (absolute, resolved). -ENOENT: nothing is mounted there. */
 int fuse_mount_find(const char *dir, struct fuse_mount_entry *out_entry);
 /* The last mount of the file system with this number; its mounts from last to first are got by unmounting it and asking again. */

@@ -74,6 +74,11 @@ int fuse_mount_parse_line(const char *line, struct fuse_mount_entry *out_entry)
 	return field_unescape(field ? field : "", field ? len : 0, out_entry->sb_options, sizeof(out_entry->sb_options));
 }
 
+int fuse_mount_entry_is(const struct fuse_mount_entry *entry, const char *subtype, const char *source)
+{
+	return !strncmp(entry->type, "fuse.", 5) && !strcmp(entry->type + 5, subtype) && !strcmp(entry->source, source);
+}
+
 typedef int (*entry_match_fn)(const struct fuse_mount_entry *entry, const void *want);
 
 static int match_dir(const struct fuse_mount_entry *entry, const void *want)

@@ -21,6 +21,7 @@ static const struct {
 	{ ZUS_FL_PROJINHERIT, FS_XFLAG_PROJINHERIT },
 };
 #define MINOR_CHECKS_FILEATTR 34u /* Linux 5.14 */
+#define MINOR_ASKS_AGAIN 44u /* Linux 6.16 and 6.17 */
 #define N_XFLAGS (sizeof(xflag_map) / sizeof(xflag_map[0]))
 
 static int answer_ioctl(struct fuse_task *task, const void *data, uint32_t len)
@@ -90,6 +91,15 @@ static int set_fsxattr(struct fuse_task *task, const struct zus_attr *attr)
 	return apply(task, &set);
 }
 
+/*
+ * Linux 6.17 takes EOPNOTSUPP for "no such operation" and sends the program's ioctl once more as it is, with what stands in the
+ * program's memory by then, and without its checks of who may. It must not get that answer to a change.
+ */
+static int final_answer(const struct fuse_conn *conn, int err)
+{
+	return err == -EOPNOTSUPP && conn->kernel_minor == MINOR_ASKS_AGAIN ? -EINVAL : err;
+}
+
 int fuse_op_ioctl(struct fuse_task *task)
 {
 	const struct fuse_ioctl_in *in = task->req.arg;
@@ -116,10 +126,10 @@ int fuse_op_ioctl(struct fuse_task *task)
 	case FS_IOC_GETFLAGS:
 		return in->out_size < sizeof(uint32_t) ? -EINVAL : get_flags(task, &attr);
 	case FS_IOC_SETFLAGS:
-		return set_flags(task, &attr);
+		return final_answer(task->conn, set_flags(task, &attr));
 	case FS_IOC_FSGETXATTR:
 		return in->out_size < sizeof(struct fsxattr) ? -EINVAL : get_fsxattr(task, &attr);
 	default:
-		return set_fsxattr(task, &attr);
+		return final_answer(task->conn, set_fsxattr(task, &attr));
 	}
 }
