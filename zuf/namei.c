@@ -419,6 +419,7 @@ static int rename_send(const struct rename *ren, bool *lost)
 	struct zuf_call call;
 	int err;
 
+	*lost = false;
 	err = begin_name(&call, ZUF_OP_RENAME, zuf_i(ren->old_dir)->node, ren->old);
 	if (err)
 		return err;
