@@ -5,8 +5,8 @@ PREFIX ?= /usr/local
 DESTDIR ?=
 MESON_ARGS ?=
 
-.PHONY: all install deps try check check-asan check-tsan check-guest check-guest-all bench bench-fences bench-fsck bench-guest
-.PHONY: bench-scale crash-long crash-mutate crash-seeded faults-long fuzz clean
+.PHONY: all install deps try check check-asan check-tsan check-guest check-guest-all check-guest-debug
+.PHONY: bench bench-fences bench-fsck bench-guest bench-scale crash-long crash-mutate crash-seeded faults-long fuzz clean
 
 all: $(BUILD)/build.ninja
 	ninja -C $(BUILD)
@@ -76,6 +76,10 @@ check-guest: deps all
 
 check-guest-all: deps all
 	BUILD=$(abspath $(BUILD)) tests/guest/check.sh --long all
+
+# On a kernel with KASAN, lockdep and others, which is built once.
+check-guest-debug: deps all
+	BUILD=$(abspath $(BUILD)) tests/guest/check.sh debug
 
 bench-guest: deps all
 	BUILD=$(abspath $(BUILD)) bench/guest_bench.sh

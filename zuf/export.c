@@ -66,7 +66,7 @@ static struct dentry *zuf_get_parent(struct dentry *child)
 		return ERR_PTR(err);
 	zuf_call_name(&call, "..", 2);
 	err = zuf_call_send(&call);
-	inode = err ? ERR_PTR(err) : zuf_iget(child->d_sb, &call.out.attr, call.slot->epoch);
+	inode = err ? ERR_PTR(err) : zuf_call_inode(&call);
 	zuf_call_end(&call);
 	return d_obtain_alias(inode);
 }

@@ -248,6 +248,27 @@ struct inode *zuf_iget(struct super_block *sb, const struct zuf_attr *attr, u64 
 	return inode;
 }
 
+/* One reference, in the slot of the call that it came with. */
+static void call_forget(struct zuf_call *call, u64 node)
+{
+	forgets_request(call->zsb, call->in, 1);
+	memcpy(call->slot->buf + ZUF_IN_OFF, &node, sizeof(node));
+	zuf_call_send_once(call);
+}
+
+struct inode *zuf_call_inode(struct zuf_call *call)
+{
+	u64 node = call->out.attr.node;
+	struct inode *inode;
+
+	if (!call->out.has_attr)
+		return ERR_PTR(-EIO);
+	inode = zuf_iget(call->zsb->sb, &call->out.attr, call->slot->epoch);
+	if (inode == ERR_PTR(-ENOMEM))
+		call_forget(call, node);
+	return inode;
+}
+
 struct inode *zuf_find_inode(struct super_block *sb, u64 node)
 {
 	return ilookup5(sb, node_hash(node), inode_test, &node);
@@ -266,10 +287,9 @@ struct inode *zuf_iget_node(struct super_block *sb, u64 node)
 		return ERR_PTR(err);
 	zuf_call_name(&call, ".", 1);
 	err = zuf_call_send(&call);
-	if (!err)
-		inode = zuf_iget(sb, &call.out.attr, call.slot->epoch);
+	inode = err ? ERR_PTR(err) : zuf_call_inode(&call);
 	zuf_call_end(&call);
-	return err ? ERR_PTR(err) : inode;
+	return inode;
 }
 
 /* --- a new server ----------------------------------------------------------------------------- */

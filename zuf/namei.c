@@ -30,13 +30,6 @@ static int begin_name(struct zuf_call *call, enum zuf_op op, u64 node, const str
 	return err;
 }
 
-static struct inode *reply_inode(struct zuf_call *call)
-{
-	if (!call->out.has_attr)
-		return ERR_PTR(-EIO);
-	return zuf_iget(call->zsb->sb, &call->out.attr, call->slot->epoch);
-}
-
 /* A directory's times and link count behind a change of its entries: the reply of a second kind of attr. */
 static void dir_changed(struct inode *dir)
 {
@@ -57,7 +50,7 @@ static struct inode *lookup_inode(struct inode *dir, const struct dentry *dentry
 	if (err)
 		return ERR_PTR(err);
 	err = zuf_call_send(&call);
-	inode = err ? ERR_PTR(err) : reply_inode(&call);
+	inode = err ? ERR_PTR(err) : zuf_call_inode(&call);
 	zuf_call_end(&call);
 	return inode;
 }
@@ -153,7 +146,7 @@ static void dir_apply(struct inode *dir, struct zuf_call *call)
 /* What the server says that it made is what it was asked for. */
 static struct inode *created_inode(struct zuf_call *call, const struct new_node *new)
 {
-	struct inode *inode = reply_inode(call);
+	struct inode *inode = zuf_call_inode(call);
 
 	if (!IS_ERR(inode) && ((inode->i_mode ^ new->mode) & S_IFMT)) {
 		iput(inode);
@@ -177,14 +170,20 @@ static int create_node(struct inode *dir, struct dentry *dentry, const struct ne
 		/* It was made before the server died. */
 		zuf_call_end(&call);
 		inode = lookup_inode(dir, dentry);
-		if (IS_ERR(inode))
+		if (IS_ERR(inode)) {
+			d_drop(dentry);
 			return PTR_ERR(inode);
+		}
 		dir_changed(dir);
 		return new_dentry(dentry, inode);
 	}
 	inode = err ? ERR_PTR(err) : created_inode(&call, new);
-	if (!IS_ERR(inode))
+	if (!IS_ERR(inode)) {
 		dir_apply(dir, &call);
+	} else if (!err || call.retried) {
+		/* The name may be there: its dentry must not say that it is not. */
+		d_drop(dentry);
+	}
 	zuf_call_end(&call);
 	return IS_ERR(inode) ? PTR_ERR(inode) : new_dentry(dentry, inode);
 }
@@ -355,7 +354,10 @@ static int remove_name(struct inode *dir, struct dentry *dentry, enum zuf_op op)
 	zuf_call_end(&call);
 	if (last)
 		unlink_set_refs(zuf_i(inode), err ? 1 : 0);
-	if (last && err)
+	/* Without an answer the name may be there or not: it is looked up again. */
+	if (err && call.retried)
+		d_drop(dentry);
+	else if (err && last)
 		d_rehash(dentry);
 	if (!err && (last || (op == ZUF_OP_RMDIR)))
 		clear_nlink(inode);
@@ -419,6 +421,7 @@ static int rename_send(const struct rename *ren, bool *lost)
 	struct zuf_call call;
 	int err;
 
+	*lost = false;
 	err = begin_name(&call, ZUF_OP_RENAME, zuf_i(ren->old_dir)->node, ren->old);
 	if (err)
 		return err;
@@ -452,7 +455,7 @@ static int zuf_rename(struct mnt_idmap *idmap, struct inode *old_dir, struct den
 {
 	struct rename ren = { .old_dir = old_dir, .old = old, .new_dir = new_dir, .new = new, .flags = flags };
 	/* The VFS has not looked whether the new name is there: see lookup_is_needless(). */
-	bool blind = d_unhashed(new) && d_really_is_negative(new) && !(flags & RENAME_EXCHANGE), lost;
+	bool blind = d_unhashed(new) && d_really_is_negative(new) && !(flags & RENAME_EXCHANGE), lost, retried = false;
 	int err;
 
 	if (flags & ~(RENAME_NOREPLACE | RENAME_EXCHANGE | RENAME_WHITEOUT))
@@ -467,7 +470,13 @@ static int zuf_rename(struct mnt_idmap *idmap, struct inode *old_dir, struct den
 			rename_refresh(&ren);
 			return 0;
 		}
+		retried |= lost;
 	} while (lost);
+	/* Without an answer the names may be the old ones or the new ones: they are looked up again. */
+	if (err && retried) {
+		d_drop(old);
+		d_drop(new);
+	}
 	if (err == -EEXIST && blind && !(flags & RENAME_NOREPLACE))
 		err = -ESTALE;
 	return err;

@@ -231,7 +231,9 @@ void zuf_free_inode(struct inode *inode);
 void zuf_evict_inode(struct inode *inode);
 /* Takes over the one reference that attr carries. */
 struct inode *zuf_iget(struct super_block *sb, const struct zuf_attr *attr, u64 epoch);
-/* The one in memory, or NULL; does not wait for it. */
+/* The one that the call's reply names. Without memory for it the reference is given back, by a call of its own: out is lost. */
+struct inode *zuf_call_inode(struct zuf_call *call);
+/* The one in memory, or NULL. */
 struct inode *zuf_find_inode(struct super_block *sb, u64 node);
 /* From the handle alone. */
 struct inode *zuf_iget_node(struct super_block *sb, u64 node);

@@ -2,12 +2,13 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # Boots a Debian kernel under QEMU (emulated: no KVM needed) and runs one script of bash in it, as root, on the host's own files:
 #
-#   boot.sh [-k 6.1|6.12|newest] [-m MiB] [-c CPUS] [-p e820|nvdimm|none] [-s MiB] [-t SECONDS] [-a WORDS] [-i] [-o DIR] SCRIPT [ARGUMENT...]
+#   boot.sh [-k 6.1|6.12|newest|debug] [-m MiB] [-c CPUS] [-p e820|nvdimm|none] [-s MiB] [-t SECONDS] [-a WORDS] [-i] [-f] [-o DIR] SCRIPT [ARGUMENT...]
 #
 #   -p   how the persistent memory is made: a memmap= range of RAM (default), or an emulated NVDIMM
 #   -s   its size in MiB (default 1024)
 #   -a   words for the kernel's command line
 #   -i   count instructions: one CPU, one instruction is one ns of the guest's time and one tick of its TSC
+#   -f   allocations are made to fail: see kernel-log.sh
 #   -o   keep output, kernel log and status there
 #
 # The host's root is read-only below a tmpfs; /run/guest is the only folder that is shared writable. Output is printed as it comes.
@@ -15,14 +16,14 @@
 # emulator loses before the script begins (kernels patch themselves while they boot, and calibrate clocks) is booted again.
 set -u
 here=$(cd "$(dirname "$0")" && pwd)
-kernel=6.1 memory=2048 cpus=2 pmem=e820 pmem_mib=1024 limit=600 icount=0 out= words=
+kernel=6.1 memory=2048 cpus=2 pmem=e820 pmem_mib=1024 limit=600 icount=0 out= words= log_args=()
 
 usage()
 {
-	sed -n '3,14s/^# \{0,1\}//p' "$0" >&2
+	sed -n '3,15s/^# \{0,1\}//p' "$0" >&2
 	exit 2
 }
-while getopts k:m:c:p:s:t:a:io: opt; do
+while getopts k:m:c:p:s:t:a:ifo: opt; do
 	case $opt in
 	k) kernel=$OPTARG ;;
 	m) memory=$OPTARG ;;
@@ -32,6 +33,7 @@ while getopts k:m:c:p:s:t:a:io: opt; do
 	t) limit=$OPTARG ;;
 	a) words=$OPTARG ;;
 	i) icount=1 ;;
+	f) log_args=(-f) ;;
 	o) out=$OPTARG ;;
 	*) usage ;;
 	esac
@@ -81,6 +83,8 @@ build_initrd
 	echo "cd $(printf %q "$PWD") && exec $(printf '%q ' /bin/bash "$@")"
 } >"$work/job/job"
 
+image=$dir/vmlinux
+[ -e "$image" ] || image=$dir/bzImage
 append="console=ttyS0 quiet loglevel=6 panic=-1 oops=panic no5lvl mitigations=off tsc=reliable nokaslr no_timer_check \
 random.trust_cpu=on cryptomgr.notests${words:+ $words}"
 machine=q35,hpet=off,sata=off,smbus=off,max-ram-below-4g=1G
@@ -105,7 +109,7 @@ if [ $icount = 1 ]; then
 	append+=" norandmaps init_on_alloc=0"
 fi
 args=(-machine "$machine" -cpu max,la57=off,erms=off,fsrm=off -accel "$accel" -smp "$cpus"
-	-m "${ram}M,slots=2,maxmem=16G" -bios qboot.rom -kernel "$dir/vmlinux" -initrd "$work/initrd.img" -append "$append"
+	-m "${ram}M,slots=2,maxmem=16G" -bios qboot.rom -kernel "$image" -initrd "$work/initrd.img" -append "$append"
 	-nodefaults -no-user-config -no-reboot -display none -serial "file:$work/console"
 	-device isa-debug-exit
 	-device virtio-serial-pci -chardev "file,id=output,path=$work/output" -device virtserialport,chardev=output,name=output
@@ -138,7 +142,7 @@ if [ "$status" = 124 ]; then
 	cat "$work/qemu" >&2
 	tail -40 "$work/console" >&2
 fi
-if "$here/kernel-log.sh" "$work/console" >&2; then
+if "$here/kernel-log.sh" "${log_args[@]}" "$work/console" >&2; then
 	exit "$status"
 fi
 exit 125

@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-3-Clause
-# Builds zuf.ko for a kernel of kernel.sh into $BUILD/zuf-KERNEL; prints its path: build-module.sh 6.1|6.12|newest
+# Builds zuf.ko for a kernel of kernel.sh into $BUILD/zuf-KERNEL; prints its path: build-module.sh 6.1|6.12|newest|debug
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 top=$(cd "$here/../.." && pwd)

@@ -1,8 +1,11 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-3-Clause
-# The kernel module's tests in guests, as TAP for scripts/check.sh: check.sh [--long] [KERNEL...]   (default 6.1; "all": each of kernel.sh)
+# The kernel module's tests in guests, as TAP for scripts/check.sh: check.sh [--long] [KERNEL...]   (default 6.1; "all": Debian's)
 # Then a table with each bar and "ok" or "short". $BUILD is a finished build of this tree. --long: all of every suite, 100 kills.
 # GUEST_KILLS, GUEST_MODEL_S and others: see in_guest.sh.
+#
+# "debug" is the kernel that looks for mistakes: some times slower, so it has fewer kills and applications, and cases of its own:
+# allocations that fail, one by one; what is left behind rmmod.
 set -u
 here=$(cd "$(dirname "$0")" && pwd)
 export BUILD=${BUILD:-$here/../../build}
@@ -76,11 +79,33 @@ check_poison() # KERNEL
 	row_cases "$1" "hardware poison, through FUSE" "$log" hardware_poison
 }
 
-check_kernel() # KERNEL
+# Allocations that fail, then what nobody points to once all is unloaded; a boot of its own, since watching costs every allocation.
+check_leaks() # KERNEL
 {
-	local log=$work/$1.log rc pmem=e820 words=
+	local log=$work/leaks.log rc
 
-	[ "$1" = 6.1 ] || pmem=nvdimm
+	cases_of_boot "$1" "$log" -f -a kmemleak=on -t "$limit" -m 3500 -s 1024 "$here/in_guest.sh" leak watch
+	row_cases "$1" "allocations that fail, one by one" "$log" allocations_
+	row_cases "$1" "memory that is left behind rmmod" "$log" kmemleak_
+	row "$1: kernel log of that boot" "clean" "exit $rc" "$([ $rc -le 1 ] && echo 0 || echo 1)"
+}
+
+check_debug()
+{
+	local GUEST_SLOW=${GUEST_SLOW:-6} GUEST_KILLS=${GUEST_KILLS:-5} GUEST_APPS=${GUEST_APPS:-git}
+	local limit=$((limit * 4)) log=$work/debug.log
+
+	export GUEST_SLOW GUEST_KILLS GUEST_APPS
+	check_kernel debug -m 3500 -s 1024 "$here/in_guest.sh" readme session memfs posix model huge use apps kill liar watch
+	row_cases debug "lockdep watched to the end" "$log" lockdep_
+	check_leaks debug
+}
+
+check_kernel() # KERNEL ARGUMENT-OF-BOOT...
+{
+	local log=$work/$1.log rc pmem=nvdimm words=
+
+	[ "$1" = 6.12 ] || [ "$1" = newest ] || pmem=e820
 	# Up to Linux 6.9 the BPF security module's empty hook lets anyone set security.* xattrs, on every file system.
 	[ "$1" != 6.1 ] || words=lsm=landlock,lockdown,yama,apparmor
 	if ! ZUF_KO=$("$here/build-module.sh" "$1"); then
@@ -89,7 +114,7 @@ check_kernel() # KERNEL
 		return
 	fi
 	export ZUF_KO
-	cases_of_boot "$1" "$log" -p "$pmem" -a "$words" -t $limit -m 2500 -s 1024 "$here/in_guest.sh"
+	cases_of_boot "$1" "$log" -p "$pmem" -a "$words" -t $limit "${@:2}"
 	row_cases "$1" "the seed's session, README, fio" "$log" "seed_session|readme|fio"
 	row_cases "$1" "POSIX list" "$log" posix_
 	row_cases "$1" "model" "$log" model_
@@ -105,7 +130,11 @@ check_kernel() # KERNEL
 
 [ "${1:-}" != all ] || set -- 6.1 6.12 newest
 for kernel in "${@:-6.1}"; do
-	check_kernel "$kernel"
+	if [ "$kernel" = debug ]; then
+		check_debug
+		continue
+	fi
+	check_kernel "$kernel" -m 2500 -s 1024 "$here/in_guest.sh"
 	[ "$kernel" != 6.1 ] || check_poison "$kernel"
 done
 echo "1..$n"

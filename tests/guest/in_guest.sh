@@ -1,8 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-3-Clause
-# All tests of one boot, in the guest, as TAP: in_guest.sh [SUITE...]. Suites: readme session memfs posix model huge use apps kill liar
+# All tests of one boot, in the guest, as TAP: in_guest.sh [SUITE...]. Suites: readme session memfs posix model huge use apps kill liar;
+# on the debug kernel also: fault, leak (with fault in it), watch.
 # GUEST_LEVEL=long: all there is; quick (default): fewer kills, applications, names that come and go.
-# GUEST_KILLS, GUEST_MODEL_S, GUEST_APPS, GUEST_POSIX say so one by one.
+# GUEST_KILLS, GUEST_MODEL_S, GUEST_APPS, GUEST_POSIX say so one by one. GUEST_SLOW: that many times the time.
 set -u
 top=$(cd "$(dirname "$0")/../.." && pwd)
 # shellcheck source=tests/guest/lib.sh
@@ -220,7 +221,7 @@ suite_memfs()
 
 posix_program() # NAME DIR: output in /run/posix.out
 {
-	TEST_REQUIRE=1 TEST_SMALL=1 TEST_CHURN=$CHURN TEST_DIR=$2 timeout 400 "$BUILD/tests/posix/posix_$1" >/run/posix.out 2>&1
+	TEST_REQUIRE=1 TEST_SMALL=1 TEST_CHURN=$CHURN TEST_DIR=$2 timeout $((400 * TAP_SLOW)) "$BUILD/tests/posix/posix_$1" >/run/posix.out 2>&1
 }
 
 # Each case of a program is a case of ours. One that fails: what ext4 says to it in the same kernel is told, and changes nothing.
@@ -278,7 +279,7 @@ suite_apps()
 	for app in ${GUEST_APPS:-$APPS}; do
 		START=$SECONDS rc=0
 		# What is compared is kept on ext4: tmpfs has no xattrs of users before 6.6.
-		TMPDIR=/mnt/ref/side TAP_SLOW=8 APPS_SMALL=1 STRESS_SECONDS=1 "$top/tests/apps/$app.sh" $MNT >/run/app.out 2>&1 </dev/null || rc=$?
+		TMPDIR=/mnt/ref/side TAP_SLOW=$((8 * TAP_SLOW)) APPS_SMALL=1 STRESS_SECONDS=1 "$top/tests/apps/$app.sh" $MNT >/run/app.out 2>&1 </dev/null || rc=$?
 		cases_of "app_$app" $rc /run/app.out
 	done
 	umount $MNT
@@ -461,8 +462,8 @@ orphan_survives()
 no_server()
 {
 	server_kill
-	timeout 20 ls $MNT/newname 2>&1 | grep -q 'Input/output error' || return 1
-	timeout 20 umount $MNT || return 1
+	timeout $((20 * TAP_SLOW)) ls $MNT/newname 2>&1 | grep -q 'Input/output error' || return 1
+	timeout $((20 * TAP_SLOW)) umount $MNT || return 1
 	umount $ZUF_ROOT && rmmod zuf
 }
 
@@ -472,7 +473,7 @@ liar()
 	local seed=${GUEST_LIAR_SEED:-$((RANDOM * 32768 + RANDOM))} server callers=() i rc=0
 
 	echo "seed $seed"
-	"$BUILD/tests/guest/badserver" $ZUF_ROOT 40 $seed &
+	"$BUILD/tests/guest/badserver" $ZUF_ROOT 120 $seed &
 	server=$!
 	for i in $(seq 100); do
 		[ "$(cat /sys/kernel/zuf/state)" = served ] && break
@@ -480,7 +481,7 @@ liar()
 	done
 	mount -i -t badfs $DEV $MNT || return 1
 	for i in 1 2 3; do
-		timeout -s KILL 60 python3 "$top/tests/guest/liar_calls.py" $MNT $((seed + i)) 25 &
+		timeout -s KILL $((60 * TAP_SLOW)) python3 "$top/tests/guest/liar_calls.py" $MNT $((seed + i)) 25 &
 		callers+=($!)
 	done
 	for i in "${callers[@]}"; do
@@ -490,6 +491,11 @@ liar()
 		echo "caller $i hangs:"
 		cat "/proc/$i/stack"
 		rc=1
+	done
+	# It takes extents back meanwhile.
+	for i in $(seq 10); do
+		ls -lR $MNT >/dev/null 2>&1
+		umount $MNT && mount -i -t badfs $DEV $MNT || rc=1
 	done
 	kill -9 $server 2>/dev/null
 	wait $server
@@ -568,6 +574,128 @@ suite_liar()
 		wait $SERVER_PID
 	fi
 	report "a_server_that_lies_does_no_harm" liar
+}
+
+# --- the debug kernel alone -------------------------------------------------------------------------------------------------------------
+
+debugfs_mount()
+{
+	mountpoint -q /sys/kernel/debug || mount -t debugfs debugfs /sys/kernel/debug
+}
+
+server_end()
+{
+	kill $SERVER_PID
+	wait $SERVER_PID
+	umount $ZUF_ROOT
+}
+
+# Allocations that fail in calls, mounts, the module's start and end: in this shell, the server's.
+fault()
+{
+	local at=$top/tests/guest/fault_calls.py rc=0
+
+	export ZUF_ABI_VERSION
+	ZUF_ABI_VERSION=$(sed -n 's/^#define ZUF_ABI_VERSION //p' "$top/include/uapi/zuf.h")
+	debugfs_mount || return 1
+	case $1 in
+	files) mkdir $MNT/fault && python3 "$at" files $MNT/fault || rc=1 ;;
+	mounts) python3 "$at" mounts $DEV pmfs2 $MNT || rc=1 ;;
+	module) python3 "$at" module "$ZUF_KO" $ZUF_ROOT || rc=1 ;;
+	esac
+	return $rc
+}
+
+fault_files()
+{
+	fault files
+}
+
+fault_mounts()
+{
+	fault mounts
+}
+
+fault_module()
+{
+	fault module
+}
+
+suite_fault()
+{
+	fresh_mount
+	report "allocations_that_fail_in_calls_do_no_harm" fault_files
+	umount $MNT
+	report "allocations_that_fail_in_mounts_do_no_harm" fault_mounts
+	server_end
+	rmmod zuf
+}
+
+# Something of everything, from insmod to rmmod.
+leak_round()
+{
+	fresh_mount wait=30
+	cp -r "$top/tests" $MNT/tree
+	cp -rs "$top/zuf" $MNT/links
+	find $MNT -exec stat {} + >/dev/null
+	cat $(find $MNT/links -type l) >/dev/null
+	setfattr -n user.a -v b $MNT/tree
+	setfacl -m u:1:r $MNT/tree
+	getfacl -R $MNT/tree >/dev/null
+	session_fio
+	server_kill
+	server_start
+	find $MNT -exec stat {} + >/dev/null
+	echo 2 >/proc/sys/vm/drop_caches
+	find $MNT -exec stat {} + >/dev/null
+	(! mount -i -t pmfs2 -o bad=option /dev/loop7 /mnt/ref)
+	rm -r $MNT/tree
+	umount $MNT
+	mount -i -t memfs none $MNT
+	cp -r "$top/zuf" $MNT/
+	umount $MNT
+	server_end
+	rmmod zuf
+}
+
+# Memory that nobody points to any more and that was allocated since "clear". Young memory is passed over, so it looks twice.
+leaks()
+{
+	local list=/sys/kernel/debug/kmemleak
+
+	for _ in 1 2; do
+		sleep 10
+		echo scan >$list
+	done
+	tee /run/guest/kmemleak <$list
+	[ ! -s /run/guest/kmemleak ]
+}
+
+suite_leak()
+{
+	local list=/sys/kernel/debug/kmemleak
+
+	debugfs_mount && echo scan=off >$list || bail "no kmemleak: boot with kmemleak=on"
+	report "a_round_from_insmod_to_rmmod" leak_round
+	echo clear >$list
+	suite_fault
+	report "another_round_from_insmod_to_rmmod" leak_round
+	report "kmemleak_finds_nothing_behind_rmmod" leaks
+	# Last: what creates slab caches loses their names then, which is not ours (sysfs_slab_add() in 6.1).
+	report "allocations_that_fail_in_the_modules_start_do_no_harm" fault_module
+	[ ! -e /sys/kernel/zuf ] || rmmod zuf
+}
+
+# One complaint of lockdep's, or a table that is full, and it looks no more.
+suite_watch()
+{
+	report "lockdep_has_watched_to_the_end" grep_locks
+}
+
+grep_locks()
+{
+	cat /proc/lockdep_stats
+	grep -qE 'debug_locks: +1' /proc/lockdep_stats
 }
 
 mkdir -p $MNT

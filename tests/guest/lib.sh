@@ -5,6 +5,7 @@ top=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 # shellcheck source=tests/lib/tap.sh
 . "$top/tests/lib/tap.sh"
 export ZUF_ROOT=/sys/fs/zuf ZUFS_LIBFS_LIST=pmfs2,memfs LD_LIBRARY_PATH=$BUILD/src/pmfs2:$BUILD/src/memfs ZUFS_PLUGIN_DIR=/nonexistent
+export TAP_SLOW=${GUEST_SLOW:-1}
 MNT=/mnt/pmfs2
 SERVER_PID=
 
