@@ -175,8 +175,7 @@ void *zuf_dax_kaddr(struct zuf_sb *zsb, u64 dev_off, size_t *len)
 	void *kaddr;
 	long n;
 
-	n = dax_direct_access(zsb->dax_dev, PHYS_PFN(at), PHYS_PFN(round_up(*len + PAGE_SIZE, PAGE_SIZE)), DAX_ACCESS, &kaddr,
-			      NULL);
+	n = dax_direct_access(zsb->dax_dev, PHYS_PFN(at), PFN_UP((at & (PAGE_SIZE - 1)) + *len), DAX_ACCESS, &kaddr, NULL);
 	if (n <= 0)
 		return NULL;
 	*len = ((size_t)n << PAGE_SHIFT) - (at & (PAGE_SIZE - 1));
@@ -189,8 +188,10 @@ static vm_fault_t dax_fault_any(struct vm_fault *vmf, ZUF_HUGE_FAULT_ARG order)
 {
 	struct inode *inode = file_inode(vmf->vma->vm_file);
 	bool write = (vmf->flags & FAULT_FLAG_WRITE) && (vmf->vma->vm_flags & VM_SHARED);
+	bool huge = order != ZUF_FAULT_PTE;
+	pgoff_t last = huge ? vmf->pgoff | (PTRS_PER_PMD - 1) : vmf->pgoff;
 	struct zuf_sb *zsb = zuf_sb_of(inode->i_sb);
-	vm_fault_t ret;
+	vm_fault_t ret = 0;
 	zuf_pfn_t pfn;
 	int err = 0;
 
@@ -199,11 +200,16 @@ static vm_fault_t dax_fault_any(struct vm_fault *vmf, ZUF_HUGE_FAULT_ARG order)
 		err = file_update_time(vmf->vma->vm_file);
 	}
 	filemap_invalidate_lock_shared(inode->i_mapping);
-	ret = err ? vmf_error(err) : dax_iomap_fault(vmf, order, &pfn, NULL, &zuf_iomap_ops);
+	if (unlikely(err))
+		ret = vmf_error(err);
+	else if (unlikely((loff_t)(last + 1) << PAGE_SHIFT > i_size_read(inode)))
+		ret = zuf_tail_fault(vmf, last, huge);
+	if (likely(!ret))
+		ret = dax_iomap_fault(vmf, order, &pfn, NULL, &zuf_iomap_ops);
 	filemap_invalidate_unlock_shared(inode->i_mapping);
 	if (write)
 		sb_end_pagefault(inode->i_sb);
-	zuf_stats_count(zsb, order == ZUF_FAULT_PTE ? ZUF_COUNT_FAULTS : ZUF_COUNT_HUGE_FAULTS, 1);
+	zuf_stats_count(zsb, huge ? ZUF_COUNT_HUGE_FAULTS : ZUF_COUNT_FAULTS, 1);
 	return ret;
 }
 

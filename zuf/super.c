@@ -218,6 +218,7 @@ int zuf_fill_super(struct super_block *sb, struct fs_context *fc)
 #else
 	super_set_uuid(sb, zsb->info.uuid, sizeof(zsb->info.uuid));
 #endif
+	zsb->rdonly = sb_rdonly(sb);
 	err = zuf_stats_new(zsb);
 	return err ? err : sb_make_root(zsb, &call.out.attr, zsb->epoch);
 }
@@ -240,6 +241,9 @@ int zuf_remount(struct super_block *sb, struct fs_context *fc)
 		zuf_call_end(&call);
 		if (err)
 			return err;
+		WRITE_ONCE(zsb->rdonly, fc->sb_flags & SB_RDONLY);
+		if (!zsb->rdonly)
+			zuf_tails_uncopy(sb);
 	}
 	zsb->wait_s = ctx->wait_s;
 	return 0;

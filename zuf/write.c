@@ -177,6 +177,9 @@ static ssize_t write_step(struct kiocb *iocb, struct iov_iter *from, size_t len,
 
 	mutex_lock(&zi->alloc_lock);
 	res = large ? write_large(iocb, from, len) : write_small(iocb, from, min_t(size_t, len, ZUF_DATA_LEN));
+	/* What it had stored may stand behind the end. */
+	if (unlikely(res < 0))
+		zuf_tail_moved(zi);
 	mutex_unlock(&zi->alloc_lock);
 	return res;
 }

@@ -137,6 +137,7 @@ struct zuf_sb {
 	u64 epoch; /* of the server that knows this mount */
 	struct zuf_mount_info info;
 	u32 mount_flags; /* as asked for */
+	bool rdonly; /* nothing is stored to the device; changes before sb_rdonly() does */
 	struct llist_head forgets;
 	atomic_t n_forgets;
 	atomic_t n_async; /* slots that work for this mount with nobody waiting */
@@ -178,6 +179,8 @@ struct zuf_inode {
 	struct rb_root extents;
 	u32 n_extents;
 	u32 map_seq; /* changes with every change of the map; under ext_lock */
+	bool tail_clean; /* zeros behind the end, in its page, or a hole. True under alloc_lock only */
+	bool tail_copied; /* mappings may have a copy of that page: read-only mounts */
 	struct inode vfs;
 };
 
@@ -299,7 +302,7 @@ int zuf_extents_keep(struct zuf_inode *zi, struct zuf_call *call, u64 off, u64 e
 /* Forgets [off, end). */
 void zuf_extents_drop(struct zuf_inode *zi, u64 off, u64 end);
 
-/* --- data (iomap.c, file.c, write.c, fallocate.c) --------------------------------------------- */
+/* --- data (iomap.c, tail.c, file.c, write.c, fallocate.c) --------------------------------------------- */
 
 extern const struct iomap_ops zuf_iomap_ops;
 extern const struct iomap_ops zuf_report_ops;
@@ -307,6 +310,12 @@ extern const struct vm_operations_struct zuf_dax_vm_ops;
 /* What is at off: from the cache or from the server. */
 int zuf_map_get(struct inode *inode, u64 off, u64 len, struct zuf_map *out);
 void *zuf_dax_kaddr(struct zuf_sb *zsb, u64 dev_off, size_t *len);
+/* A fault that reaches the end of the file; 0: the dax core may go on. */
+vm_fault_t zuf_tail_fault(struct vm_fault *vmf, pgoff_t last, bool huge);
+/* The end of the file is about to move, or something may have been stored behind it. */
+void zuf_tail_moved(struct zuf_inode *zi);
+/* The mount is writable from now on. */
+void zuf_tails_uncopy(struct super_block *sb);
 ssize_t zuf_write_iter(struct kiocb *iocb, struct iov_iter *from);
 long zuf_fallocate(struct file *file, int mode, loff_t off, loff_t len);
 ssize_t zuf_copy_file_range(struct file *in, loff_t in_off, struct file *out, loff_t out_off, size_t len, unsigned int flags);

@@ -11,6 +11,7 @@ mkdir -p "$out"
 log=$out/log
 command=(make -s -C "$top/zuf" KDIR="$dir/root/usr/src/linux-headers-$(cat "$dir/release")" OUT="$out")
 
+# BTF is not made: which pahole there is does not matter.
 # In the newer Debian's folder, in a mount namespace of its own: nothing stays mounted.
 in_chroot()
 {
@@ -33,7 +34,7 @@ build()
 	fi
 }
 if ! build "$1" >"$log" 2>&1 ||
-	grep -qE 'warning:|WARNING:' "$log"; then
+	grep -E 'warning:|WARNING:' "$log" | grep -qv 'pahole version differs'; then
 	cat "$log" >&2
 	exit 1
 fi
