@@ -46,6 +46,7 @@ static int map_ask(struct inode *inode, enum zuf_op op, u64 off, u64 len)
 
 int zuf_map_get(struct inode *inode, u64 off, u64 len, struct zuf_map *out)
 {
+	u64 ask = max_t(u64, len, MAP_ASK_BYTES);
 	struct zuf_inode *zi = zuf_i(inode);
 	int err, i;
 
@@ -55,7 +56,12 @@ int zuf_map_get(struct inode *inode, u64 off, u64 len, struct zuf_map *out)
 	}
 	zuf_stats_count(zuf_sb_of(inode->i_sb), ZUF_COUNT_MAP_MISS, 1);
 	for (i = 0; i < MAP_TRIES; i++) {
-		err = map_ask(inode, ZUF_OP_MAP, round_down(off, PAGE_SIZE), max_t(u64, len, MAP_ASK_BYTES));
+		err = map_ask(inode, ZUF_OP_MAP, round_down(off, PAGE_SIZE), ask);
+		/* A page that the server knows as bad is an error of all that was asked for. */
+		if (unlikely(err == -EIO && ask > PAGE_SIZE)) {
+			ask = PAGE_SIZE;
+			continue;
+		}
 		if (err && err != -ENODATA)
 			return err;
 		if (zuf_extents_find(zi, off, out))
@@ -168,7 +174,7 @@ const struct iomap_ops zuf_report_ops = {
 	.iomap_begin = report_begin,
 };
 
-/* The kernel's address of device memory, and how many bytes lie together there. NULL: none. */
+/* The kernel's address of device memory, and how many bytes lie together there, at least one page's. NULL: it is bad. */
 void *zuf_dax_kaddr(struct zuf_sb *zsb, u64 dev_off, size_t *len)
 {
 	u64 at = zsb->dax_off + dev_off;
@@ -176,6 +182,9 @@ void *zuf_dax_kaddr(struct zuf_sb *zsb, u64 dev_off, size_t *len)
 	long n;
 
 	n = dax_direct_access(zsb->dax_dev, PHYS_PFN(at), PFN_UP((at & (PAGE_SIZE - 1)) + *len), DAX_ACCESS, &kaddr, NULL);
+	/* Some of it is bad: not the first page, perhaps. */
+	if (unlikely(n <= 0))
+		n = dax_direct_access(zsb->dax_dev, PHYS_PFN(at), 1, DAX_ACCESS, &kaddr, NULL);
 	if (n <= 0)
 		return NULL;
 	*len = ((size_t)n << PAGE_SHIFT) - (at & (PAGE_SIZE - 1));

@@ -68,6 +68,11 @@ struct zuf_sb *zuf_mount_find(u32 id)
 	return id <= INT_MAX ? idr_find(&zuf_mounts, id) : NULL;
 }
 
+struct zuf_sb *zuf_mount_next(int *id)
+{
+	return idr_get_next(&zuf_mounts, id);
+}
+
 /* --- roles ------------------------------------------------------------------------------------ */
 
 static int channel_become_server(struct zuf_channel *ch, void __user *uarg)

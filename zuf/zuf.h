@@ -105,6 +105,8 @@ size_t zuf_types_show(char *buf);
 extern struct mutex zuf_server_lock;
 /* Under zuf_server_lock. */
 struct zuf_sb *zuf_mount_find(u32 id);
+/* The first from *id on, which is set. Under zuf_server_lock. */
+struct zuf_sb *zuf_mount_next(int *id);
 extern const struct file_operations zuf_device_fops;
 
 /* --- a mounted file system -------------------------------------------------------------------- */
@@ -130,6 +132,7 @@ struct zuf_sb {
 	char *options; /* for the plug-in */
 	char *source;
 	struct dax_device *dax_dev;
+	bool dax_held; /* we are told when its memory fails */
 	u64 dax_off; /* bytes from the start of dax_dev */
 	u64 dev_size; /* bytes */
 	struct list_head devmaps; /* under zuf_server_lock */
@@ -329,11 +332,21 @@ void zuf_kill_anon_super(struct super_block *sb);
 u32 zuf_mount_flags(const struct super_block *sb);
 int zuf_remount(struct super_block *sb, struct fs_context *fc);
 void zuf_devmaps_kill(struct zuf_sb *zsb);
+/* Takes [off, off + len) of the device from the server; a touch asks the device again. Under zuf_server_lock. */
+void zuf_devmaps_unmap(struct zuf_sb *zsb, u64 off, u64 len);
 
 struct zuf_context {
 	u32 wait_s;
 	char *options;
 };
+
+/* --- memory that fails (media.c) --------------------------------------------------------------- */
+
+/* The memory of the mount's block device: dax_dev, dax_off. -EOPNOTSUPP. */
+int zuf_dax_get(struct zuf_sb *zsb);
+void zuf_dax_put(struct zuf_sb *zsb);
+/* What the caller is told of err, which the dax core has met at a file's byte off. */
+int zuf_media_error(struct inode *inode, loff_t off, int err);
 
 /* --- statistics (stats.c) --------------------------------------------------------------------- */
 

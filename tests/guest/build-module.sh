@@ -11,7 +11,6 @@ mkdir -p "$out"
 log=$out/log
 command=(make -s -C "$top/zuf" KDIR="$dir/root/usr/src/linux-headers-$(cat "$dir/release")" OUT="$out")
 
-# BTF is not made: which pahole there is does not matter.
 # In the newer Debian's folder, in a mount namespace of its own: nothing stays mounted.
 in_chroot()
 {
@@ -33,6 +32,7 @@ build()
 		"${command[@]}"
 	fi
 }
+# BTF is not made: which pahole there is does not matter.
 if ! build "$1" >"$log" 2>&1 ||
 	grep -E 'warning:|WARNING:' "$log" | grep -qv 'pahole version differs'; then
 	cat "$log" >&2

@@ -76,6 +76,15 @@ check_poison() # KERNEL
 	row_cases "$1" "hardware poison, through FUSE" "$log" hardware_poison
 }
 
+# The same over zuf.
+check_media() # KERNEL
+{
+	local log=$work/media.log rc
+
+	cases_of_boot "$1" "$log" -t 600 -m 1500 -s 512 "$here/media_errors.sh"
+	row_cases "$1" "memory that fails" "$log" "memory_that|bad_sectors"
+}
+
 check_kernel() # KERNEL
 {
 	local log=$work/$1.log rc pmem=e820 words=
@@ -107,6 +116,7 @@ check_kernel() # KERNEL
 [ "${1:-}" != all ] || set -- 6.1 6.12 newest
 for kernel in "${@:-6.1}"; do
 	check_kernel "$kernel"
+	[ ! -e "${ZUF_KO:-/nonexistent}" ] || check_media "$kernel"
 	[ "$kernel" != 6.1 ] || check_poison "$kernel"
 done
 echo "1..$n"

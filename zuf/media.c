@@ -1,0 +1,166 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Memory of a device that fails. The kernel's memory-failure handling tells whoever holds the device; we hold it while a file
+ * system of ours is mounted. Then
+ *  1. the device's list of bad blocks is told, so that the dax core gives nobody that memory any more: reads and writes in place
+ *     get EIO, page faults a SIGBUS, for that page alone, until the driver has made it good (by writing all of it);
+ *  2. it is taken from the server's window: touching it there is a SIGBUS at its address, which the server survives;
+ *  3. the file that has it mapped, if one has, is unmapped: who touches that page gets the signal.
+ *
+ * This may run in a thread of the server that has just met the memory, with a request in its hands: nothing here waits for a
+ * server, or for a lock under which others do (invalidate_lock). A fault that has just got the memory may map it once more behind
+ * our back; who touches it there is told by the hardware, and it all begins again.
+ */
+#include <linux/badblocks.h>
+#include <linux/blkdev.h>
+#include <linux/dax.h>
+#include <linux/mm.h>
+
+#include "zuf.h"
+
+/* Holds a device, for all mounts on it: who is concerned is found by the device. */
+static char media_holder;
+
+/* More at once than any page has: the device is being taken away. */
+#define MEDIA_FAILED_MAX (1ULL << 30)
+
+/* The inode of ours that has the page mapped. NULL: none. */
+static struct inode *page_owner(struct page *page, struct super_block *sb)
+{
+	struct address_space *mapping;
+	struct inode *inode = NULL;
+
+	/* No new users of inodes while they are being evicted. */
+	if (!(sb->s_flags & SB_ACTIVE))
+		return NULL;
+	rcu_read_lock();
+	mapping = READ_ONCE(page_folio(page)->mapping);
+	/* Bits of flags: nothing of ours. An inode is freed behind a grace period. */
+	if (mapping && !((unsigned long)mapping & 3) && mapping->host)
+		inode = igrab(mapping->host);
+	rcu_read_unlock();
+	if (inode && inode->i_sb != sb) {
+		iput(inode);
+		inode = NULL;
+	}
+	return inode;
+}
+
+/* The page at byte at of the dax device. An inode that the caller puts, or NULL. */
+static struct inode *page_failed(struct zuf_sb *zsb, u64 at)
+{
+	struct page *page = NULL;
+	struct inode *inode;
+	zuf_pfn_t pfn;
+	int id;
+
+	id = dax_read_lock();
+	/* Also where it is known as bad already. */
+	if (dax_direct_access(zsb->dax_dev, PHYS_PFN(at), 1, DAX_RECOVERY_WRITE, NULL, &pfn) > 0) {
+		page = pfn_to_page(zuf_pfn(pfn));
+		/* For the driver, which takes it back when it makes the page good. */
+		SetPageHWPoison(page);
+	}
+	dax_read_unlock(id);
+	inode = page ? page_owner(page, zsb->sb) : NULL;
+	if (inode) {
+		pr_err("zuf: %s: inode %lu has lost memory\n", zsb->sb->s_id, (unsigned long)inode->i_ino);
+		unmap_mapping_range(inode->i_mapping, 0, 0, 0);
+	}
+	return inode;
+}
+
+/* One page of the dax device, in all mounts on it. 0: all is done. */
+static int device_failed(struct dax_device *dax_dev, u64 at)
+{
+	struct badblocks *bb = NULL;
+	struct inode *inode = NULL;
+	struct zuf_sb *zsb;
+	u64 off;
+	int id;
+
+	mutex_lock(&zuf_server_lock);
+	for (id = 0; !inode && (zsb = zuf_mount_next(&id)); id++) {
+		off = at - zsb->dax_off;
+		if (zsb->dead || zsb->dax_dev != dax_dev || at < zsb->dax_off || off >= zsb->dev_size)
+			continue;
+		pr_err("zuf: %s: the page at byte %llu has failed\n", zsb->sb->s_id, off);
+		bb = zsb->sb->s_bdev->bd_disk->bb;
+		if (bb)
+			badblocks_set(bb, at >> SECTOR_SHIFT, PAGE_SECTORS, 1);
+		zuf_devmaps_unmap(zsb, off, PAGE_SIZE);
+		inode = page_failed(zsb, at);
+	}
+	mutex_unlock(&zuf_server_lock);
+	/* The last reference may go here, and that takes locks. */
+	iput(inode);
+	return bb ? 0 : -EOPNOTSUPP;
+}
+
+static int notify_failure(struct dax_device *dax_dev, u64 at, u64 len, int flags)
+{
+	int err = -EOPNOTSUPP;
+	u64 done;
+
+	if (len > MEDIA_FAILED_MAX)
+		return -EOPNOTSUPP;
+	at = round_down(at, PAGE_SIZE);
+	for (done = 0; done < len; done += PAGE_SIZE)
+		err = device_failed(dax_dev, at + done);
+	return err;
+}
+
+static const struct dax_holder_operations media_holder_ops = {
+	.notify_failure = notify_failure,
+};
+
+/* Somebody else on the same device (a partition of it) may have it already: then nobody tells us. */
+int zuf_dax_get(struct zuf_sb *zsb)
+{
+	struct block_device *bdev = zsb->sb->s_bdev;
+	struct dax_device *held;
+
+	zsb->dax_dev = fs_dax_get_by_bdev(bdev, &zsb->dax_off, NULL, NULL);
+	if (!zsb->dax_dev)
+		return -EOPNOTSUPP;
+	if (dax_holder(zsb->dax_dev))
+		return 0;
+	held = fs_dax_get_by_bdev(bdev, &zsb->dax_off, &media_holder, &media_holder_ops);
+	if (held) {
+		fs_put_dax(zsb->dax_dev, NULL);
+		zsb->dax_held = true;
+	}
+	return 0;
+}
+
+void zuf_dax_put(struct zuf_sb *zsb)
+{
+	if (zsb->dax_dev)
+		fs_put_dax(zsb->dax_dev, zsb->dax_held ? &media_holder : NULL);
+	zsb->dax_dev = NULL;
+}
+
+static bool memory_is_bad(struct inode *inode, loff_t off)
+{
+	struct zuf_map map;
+	bool bad = false;
+	size_t n = 1;
+	int id;
+
+	if (zuf_extents_find(zuf_i(inode), off, &map) && !(map.flags & ZUF_EXT_HOLE)) {
+		id = dax_read_lock();
+		bad = !zuf_dax_kaddr(zuf_sb_of(inode->i_sb), map.dev_off, &n);
+		dax_read_unlock(id);
+	}
+	return bad;
+}
+
+int zuf_media_error(struct inode *inode, loff_t off, int err)
+{
+	/* What the dax core says of a page that is bad depends on the kernel, and on how much of it was to be written. */
+	if (err != -EHWPOISON && ((err != -EIO && err != -EFAULT) || !memory_is_bad(inode, off)))
+		return err;
+	pr_warn_ratelimited("zuf: %s: inode %lu: the memory at its byte %lld cannot be read or written\n", inode->i_sb->s_id,
+			    (unsigned long)inode->i_ino, off);
+	return -EIO;
+}
