@@ -3,8 +3,7 @@
  * The server's window on a mount's device: mmap() of "device", with 2 MiB pages where the memory allows.
  *
  * Each open file has an address_space of its own, so that an unmount can take back the pages of one mount: after that, touching
- * the window raises SIGBUS in the server, and nothing else. The inode says S_DAX: that is how Linux 6.1 lets a mapping have huge
- * pages.
+ * the window raises SIGBUS in the server, and nothing else.
  */
 #include <linux/capability.h>
 #include <linux/dax.h>
@@ -32,9 +31,11 @@ static int device_open(struct inode *inode, struct file *file)
 	address_space_init_once(&dm->mapping);
 	dm->mapping.host = inode;
 	dm->mapping.a_ops = inode->i_mapping->a_ops;
-	inode_lock(inode);
-	inode->i_flags |= S_DAX;
-	inode_unlock(inode);
+	if (ZUF_WINDOW_SAYS_DAX) {
+		inode_lock(inode);
+		inode->i_flags |= S_DAX;
+		inode_unlock(inode);
+	}
 	file->private_data = dm;
 	file->f_mapping = &dm->mapping;
 	return 0;
