@@ -30,71 +30,75 @@ static struct inode *page_owner(struct page *page, struct super_block *sb)
 	struct address_space *mapping;
 	struct inode *inode = NULL;
 
-	/* No new users of inodes while they are being evicted. */
-	if (!(sb->s_flags & SB_ACTIVE))
-		return NULL;
 	rcu_read_lock();
 	mapping = READ_ONCE(page_folio(page)->mapping);
 	/* Bits of flags: nothing of ours. An inode is freed behind a grace period. */
-	if (mapping && !((unsigned long)mapping & 3) && mapping->host)
+	if (mapping && !((unsigned long)mapping & 3) && mapping->host && mapping->host->i_sb == sb)
 		inode = igrab(mapping->host);
 	rcu_read_unlock();
-	if (inode && inode->i_sb != sb) {
-		iput(inode);
-		inode = NULL;
-	}
 	return inode;
 }
 
-/* The page at byte at of the dax device. An inode that the caller puts, or NULL. */
-static struct inode *page_failed(struct zuf_sb *zsb, u64 at)
+/* Marks the page at byte at of the dax device, which takes it back when it makes it good. NULL: it has gone. */
+static struct page *page_mark(struct dax_device *dax_dev, u64 at)
 {
 	struct page *page = NULL;
-	struct inode *inode;
 	zuf_pfn_t pfn;
 	int id;
 
 	id = dax_read_lock();
 	/* Also where it is known as bad already. */
-	if (dax_direct_access(zsb->dax_dev, PHYS_PFN(at), 1, DAX_RECOVERY_WRITE, NULL, &pfn) > 0) {
+	if (dax_direct_access(dax_dev, PHYS_PFN(at), 1, DAX_RECOVERY_WRITE, NULL, &pfn) > 0) {
 		page = pfn_to_page(zuf_pfn(pfn));
-		/* For the driver, which takes it back when it makes the page good. */
 		SetPageHWPoison(page);
 	}
 	dax_read_unlock(id);
-	inode = page ? page_owner(page, zsb->sb) : NULL;
-	if (inode) {
-		pr_err("zuf: %s: inode %lu has lost memory\n", zsb->sb->s_id, (unsigned long)inode->i_ino);
-		unmap_mapping_range(inode->i_mapping, 0, 0, 0);
-	}
-	return inode;
+	return page;
 }
 
-/* One page of the dax device, in all mounts on it. 0: all is done. */
-static int device_failed(struct dax_device *dax_dev, u64 at)
+/* The mount that has the page at byte at of the dax device. Under zuf_server_lock. */
+static struct zuf_sb *mount_of(struct dax_device *dax_dev, u64 at)
 {
-	struct badblocks *bb = NULL;
-	struct inode *inode = NULL;
 	struct zuf_sb *zsb;
-	u64 off;
 	int id;
 
+	for (id = 0; (zsb = zuf_mount_next(&id)); id++)
+		if (!zsb->dead && zsb->dax_dev == dax_dev && at >= zsb->dax_off && at - zsb->dax_off < zsb->dev_size)
+			return zsb;
+	return NULL;
+}
+
+/* Steps 1 and 2; the inode for step 3, or NULL. Under zuf_server_lock. */
+static struct inode *page_failed(struct zuf_sb *zsb, u64 at)
+{
+	struct page *page = page_mark(zsb->dax_dev, at);
+
+	pr_err("zuf: %s: the page at byte %llu has failed\n", zsb->sb->s_id, at - zsb->dax_off);
+	badblocks_set(zsb->sb->s_bdev->bd_disk->bb, at >> SECTOR_SHIFT, PAGE_SECTORS, 1);
+	zuf_devmaps_unmap(zsb, at - zsb->dax_off, PAGE_SIZE);
+	return page && !zsb->closing ? page_owner(page, zsb->sb) : NULL;
+}
+
+/* 0: all is done. */
+static int device_failed(struct dax_device *dax_dev, u64 at)
+{
+	struct inode *inode = NULL;
+	struct zuf_sb *zsb;
+
 	mutex_lock(&zuf_server_lock);
-	for (id = 0; !inode && (zsb = zuf_mount_next(&id)); id++) {
-		off = at - zsb->dax_off;
-		if (zsb->dead || zsb->dax_dev != dax_dev || at < zsb->dax_off || off >= zsb->dev_size)
-			continue;
-		pr_err("zuf: %s: the page at byte %llu has failed\n", zsb->sb->s_id, off);
-		bb = zsb->sb->s_bdev->bd_disk->bb;
-		if (bb)
-			badblocks_set(bb, at >> SECTOR_SHIFT, PAGE_SECTORS, 1);
-		zuf_devmaps_unmap(zsb, off, PAGE_SIZE);
+	zsb = mount_of(dax_dev, at);
+	if (zsb)
 		inode = page_failed(zsb, at);
-	}
+	if (inode)
+		atomic_inc(&zsb->n_invalidates);
 	mutex_unlock(&zuf_server_lock);
-	/* The last reference may go here, and that takes locks. */
-	iput(inode);
-	return bb ? 0 : -EOPNOTSUPP;
+	if (inode) {
+		pr_err("zuf: %s: inode %lu has lost memory\n", inode->i_sb->s_id, (unsigned long)inode->i_ino);
+		unmap_mapping_range(inode->i_mapping, 0, 0, 0);
+		iput(inode);
+		zuf_inode_held_end(zsb);
+	}
+	return zsb ? 0 : -EOPNOTSUPP;
 }
 
 static int notify_failure(struct dax_device *dax_dev, u64 at, u64 len, int flags)
@@ -114,7 +118,10 @@ static const struct dax_holder_operations media_holder_ops = {
 	.notify_failure = notify_failure,
 };
 
-/* Somebody else on the same device (a partition of it) may have it already: then nobody tells us. */
+/*
+ * Somebody else on the same device (a partition of it) may have it already: then nobody tells us. Without a list of bad blocks
+ * there is nothing that we could do.
+ */
 int zuf_dax_get(struct zuf_sb *zsb)
 {
 	struct block_device *bdev = zsb->sb->s_bdev;
@@ -123,7 +130,7 @@ int zuf_dax_get(struct zuf_sb *zsb)
 	zsb->dax_dev = fs_dax_get_by_bdev(bdev, &zsb->dax_off, NULL, NULL);
 	if (!zsb->dax_dev)
 		return -EOPNOTSUPP;
-	if (dax_holder(zsb->dax_dev))
+	if (dax_holder(zsb->dax_dev) || !bdev->bd_disk->bb)
 		return 0;
 	held = fs_dax_get_by_bdev(bdev, &zsb->dax_off, &media_holder, &media_holder_ops);
 	if (held) {

@@ -178,7 +178,7 @@ static struct zuf_sb *invalidate_begin(u32 mount)
 	return zsb;
 }
 
-static void invalidate_end(struct zuf_sb *zsb)
+void zuf_inode_held_end(struct zuf_sb *zsb)
 {
 	if (atomic_dec_and_test(&zsb->n_invalidates))
 		wake_up_var(&zsb->n_invalidates);
@@ -204,7 +204,7 @@ static int server_invalidate(void __user *uarg)
 		err = inode_invalidate(inode, arg.off, arg.off + arg.len);
 		iput(inode);
 	}
-	invalidate_end(zsb);
+	zuf_inode_held_end(zsb);
 	return err;
 }
 

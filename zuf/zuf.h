@@ -105,6 +105,8 @@ size_t zuf_types_show(char *buf);
 extern struct mutex zuf_server_lock;
 /* Under zuf_server_lock. */
 struct zuf_sb *zuf_mount_find(u32 id);
+/* Behind the use of an inode that was counted in n_invalidates, without a lock. */
+void zuf_inode_held_end(struct zuf_sb *zsb);
 /* The first from *id on, which is set. Under zuf_server_lock. */
 struct zuf_sb *zuf_mount_next(int *id);
 extern const struct file_operations zuf_device_fops;
@@ -144,7 +146,7 @@ struct zuf_sb {
 	struct llist_head forgets;
 	atomic_t n_forgets;
 	atomic_t n_async; /* slots that work for this mount with nobody waiting */
-	atomic_t n_invalidates; /* of the server's, on their way: umount waits for them */
+	atomic_t n_invalidates; /* inodes held behind the VFS's back: umount waits for them; counted under zuf_server_lock */
 	struct zuf_stats *stats;
 };
 
