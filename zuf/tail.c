@@ -30,7 +30,9 @@ void zuf_tail_moved(struct zuf_inode *zi)
 static bool tail_is_clean(struct inode *inode, loff_t *size)
 {
 	*size = i_size_read(inode);
+	/* The flag of this size or of a later one: see zuf_tail_moved(). */
 	smp_rmb();
+	/* What is mapped then has the zeros: see tail_zero(). */
 	return smp_load_acquire(&zuf_i(inode)->tail_clean);
 }
 
@@ -49,6 +51,7 @@ static void tail_zero(struct inode *inode, const struct zuf_map *map, size_t len
 		dax_flush(zsb->dax_dev, at, len);
 		/* Durable from here: the plug-in takes zeros that it finds there for durable ones. */
 		wmb();
+		/* Behind the zeros, for faults that take no lock: see tail_is_clean(). */
 		smp_store_release(&zuf_i(inode)->tail_clean, true);
 	}
 	dax_read_unlock(id);
