@@ -62,8 +62,10 @@ void zuf_attr_apply(struct inode *inode, const struct zuf_attr *attr)
 	zi->fl_flags = attr->flags & ZUF_FL_ALL;
 	zi->projid = attr->projid;
 	inode_set_flags(inode, vfs_flags(attr->flags), S_SYNC | S_IMMUTABLE | S_APPEND | S_NOATIME | S_DIRSYNC);
-	if (i_size_read(inode) != attr->size)
+	if (i_size_read(inode) != attr->size) {
+		zuf_tail_moved(zi);
 		i_size_write(inode, attr->size);
+	}
 }
 
 static void attr_init_ops(struct inode *inode, const struct zuf_attr *attr)
@@ -143,31 +145,6 @@ int zuf_break_layouts(struct inode *inode, loff_t start, loff_t end)
 	return err;
 }
 #endif
-
-/* Behind a truncation: what a mapping of the last page shows behind the end. */
-static void zero_tail(struct inode *inode, loff_t size)
-{
-	struct zuf_map map;
-	loff_t end = round_up(size, PAGE_SIZE);
-	size_t len;
-	void *at;
-	int id;
-
-	if (size == end || !zuf_has_dax(zuf_sb_of(inode->i_sb)))
-		return;
-	if (!zuf_extents_find(zuf_i(inode), size, &map) || (map.flags & (ZUF_EXT_HOLE | ZUF_EXT_SHARED)))
-		return;
-	len = end - size;
-	id = dax_read_lock();
-	at = zuf_dax_kaddr(zuf_sb_of(inode->i_sb), map.dev_off, &len);
-	if (at && len >= end - size) {
-		memset(at, 0, end - size);
-		dax_flush(zuf_sb_of(inode->i_sb)->dax_dev, at, end - size);
-		/* Durable from here: the plug-in takes zeros that it finds there for durable ones. */
-		wmb();
-	}
-	dax_read_unlock(id);
-}
 
 /* Takes the pages and extents behind size away, before the server frees them. invalidate_lock is held. */
 static int size_prepare(struct inode *inode, loff_t size)
@@ -258,7 +235,6 @@ int zuf_setattr(struct mnt_idmap *idmap, struct dentry *dentry, struct iattr *at
 {
 	struct inode *inode = d_inode(dentry);
 	bool sized = attr->ia_valid & ATTR_SIZE;
-	loff_t old = i_size_read(inode);
 	int err;
 
 	err = zuf_setattr_prepare(idmap, dentry, attr);
@@ -270,11 +246,8 @@ int zuf_setattr(struct mnt_idmap *idmap, struct dentry *dentry, struct iattr *at
 	}
 	if (!err)
 		err = setattr_send(inode, attr);
-	if (sized) {
-		if (!err && attr->ia_size < old)
-			zero_tail(inode, attr->ia_size);
+	if (sized)
 		filemap_invalidate_unlock(inode->i_mapping);
-	}
 	if (!err && (attr->ia_valid & ATTR_MODE))
 		acl_forget(inode);
 	return err;

@@ -155,6 +155,12 @@ static inline ssize_t splice_copy_file_range_any(struct file *in, loff_t in_off,
 /* From 6.15 on the dax core waits itself for pages in flight before they are freed. */
 #define ZUF_DAX_BREAKS_LAYOUT (!ZUF_BEFORE(6, 15))
 
+/*
+ * Until 6.6 a mapping has huge pages only if its inode says S_DAX. From 6.15 on the kernel counts references to what is mapped of
+ * such an inode, which pages of a PFN mapping do not have: a huge one that is cut would lose one that nobody took.
+ */
+#define ZUF_WINDOW_SAYS_DAX ZUF_BEFORE(6, 15)
+
 /* The state of inodes got accessors. */
 #if ZUF_BEFORE(6, 19)
 static inline bool zuf_inode_is_new(struct inode *inode)

@@ -3,8 +3,7 @@
  * The server's window on a mount's device: mmap() of "device", with 2 MiB pages where the memory allows.
  *
  * Each open file has an address_space of its own, so that an unmount can take back the pages of one mount: after that, touching
- * the window raises SIGBUS in the server, and nothing else. The inode says S_DAX: that is how Linux 6.1 lets a mapping have huge
- * pages.
+ * the window raises SIGBUS in the server, and nothing else.
  */
 #include <linux/capability.h>
 #include <linux/dax.h>
@@ -32,9 +31,11 @@ static int device_open(struct inode *inode, struct file *file)
 	address_space_init_once(&dm->mapping);
 	dm->mapping.host = inode;
 	dm->mapping.a_ops = inode->i_mapping->a_ops;
-	inode_lock(inode);
-	inode->i_flags |= S_DAX;
-	inode_unlock(inode);
+	if (ZUF_WINDOW_SAYS_DAX) {
+		inode_lock(inode);
+		inode->i_flags |= S_DAX;
+		inode_unlock(inode);
+	}
 	file->private_data = dm;
 	file->f_mapping = &dm->mapping;
 	return 0;
@@ -86,15 +87,15 @@ static long device_ioctl(struct file *file, unsigned int cmd, unsigned long uarg
 	return err;
 }
 
-/* The memory at byte off of the device. Bytes that follow, at least a page, or a negative errno. */
-static long device_access(struct zuf_sb *zsb, u64 off, unsigned long *pfn)
+/* The memory at byte off of the device. Bytes that follow, at least a page, or a negative errno: some of len bytes are bad. */
+static long device_access(struct zuf_sb *zsb, u64 off, size_t len, unsigned long *pfn)
 {
 	long n_pages;
 	zuf_pfn_t p;
 	int id;
 
 	id = dax_read_lock();
-	n_pages = dax_direct_access(zsb->dax_dev, PHYS_PFN(zsb->dax_off + off), PHYS_PFN(PMD_SIZE), DAX_ACCESS, NULL, &p);
+	n_pages = dax_direct_access(zsb->dax_dev, PHYS_PFN(zsb->dax_off + off), PHYS_PFN(len), DAX_ACCESS, NULL, &p);
 	dax_read_unlock(id);
 	if (n_pages <= 0)
 		return n_pages ? n_pages : -EIO;
@@ -116,9 +117,9 @@ static vm_fault_t device_insert(struct vm_fault *vmf, struct zuf_sb *zsb, bool h
 	}
 	if (off >= zsb->dev_size)
 		return VM_FAULT_SIGBUS;
-	len = device_access(zsb, off, &pfn);
+	len = device_access(zsb, off, huge ? PMD_SIZE : PAGE_SIZE, &pfn);
 	if (len < 0)
-		return VM_FAULT_SIGBUS;
+		return huge ? VM_FAULT_FALLBACK : VM_FAULT_SIGBUS;
 	if (!huge)
 		return vmf_insert_pfn(vmf->vma, addr, pfn);
 	if (len < PMD_SIZE || off + PMD_SIZE > zsb->dev_size || (pfn & (PHYS_PFN(PMD_SIZE) - 1)))
@@ -189,4 +190,16 @@ void zuf_devmaps_kill(struct zuf_sb *zsb)
 		list_del_init(&dm->link);
 	}
 	mutex_unlock(&zuf_server_lock);
+}
+
+void zuf_devmaps_unmap(struct zuf_sb *zsb, u64 off, u64 len)
+{
+	struct zuf_devmap *dm;
+
+	list_for_each_entry(dm, &zsb->devmaps, link) {
+		/* Faults that did not know yet end first. */
+		down_write(&dm->lock);
+		up_write(&dm->lock);
+		unmap_mapping_range(&dm->mapping, off, len, 1);
+	}
 }

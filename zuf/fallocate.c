@@ -83,6 +83,7 @@ static int falloc_locked(struct file *file, int mode, loff_t off, loff_t len)
 	err = range_prepare(inode, mode, off, len);
 	if (!err) {
 		zuf_extents_drop(zuf_i(inode), 0, U64_MAX);
+		zuf_tail_moved(zuf_i(inode));
 		err = falloc_send(inode, mode, off, len);
 		if (err == -ENOSPC && !llist_empty(&zuf_sb_of(inode->i_sb)->forgets)) {
 			zuf_forgets_flush(zuf_sb_of(inode->i_sb));
@@ -131,6 +132,7 @@ static ssize_t copy_some(struct inode *in, loff_t in_off, struct inode *out, lof
 	res = zuf_break_layouts(out, round_down(out_off, PAGE_SIZE), round_up(out_off + len, PAGE_SIZE) - 1);
 	if (res)
 		return res;
+	zuf_tail_moved(zuf_i(out));
 	res = zuf_call_begin(&call, zuf_sb_of(in->i_sb), ZUF_OP_COPY, zuf_i(in)->node);
 	if (res)
 		return res;

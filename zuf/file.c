@@ -9,6 +9,7 @@
 #include <linux/mm.h>
 #include <linux/mman.h>
 #include <linux/pagemap.h>
+#include <linux/sched/signal.h>
 #include <linux/splice.h>
 #include <linux/uio.h>
 #include <linux/writeback.h>
@@ -97,6 +98,35 @@ const struct address_space_operations zuf_plain_aops = {
 
 /* --- reading ---------------------------------------------------------------------------------- */
 
+/*
+ * A page that is bad costs all that was asked for at once. What lies before it is read page by page. Bytes, or the error of the
+ * first page.
+ */
+static ssize_t dax_read_failed(struct kiocb *iocb, struct iov_iter *to, ssize_t res)
+{
+	struct inode *inode = file_inode(iocb->ki_filp);
+	size_t left = iov_iter_count(to);
+	ssize_t done = 0;
+
+	if (res != -EIO && res != -EHWPOISON)
+		return zuf_media_error(inode, iocb->ki_pos, res);
+	while (left && !fatal_signal_pending(current)) {
+		iov_iter_truncate(to, PAGE_SIZE - offset_in_page(iocb->ki_pos));
+		res = dax_iomap_rw(iocb, to, &zuf_iomap_ops);
+		if (res > 0) {
+			left -= res;
+			done += res;
+		}
+		iov_iter_reexpand(to, left);
+		if (res <= 0)
+			break;
+		cond_resched();
+	}
+	if (res < 0)
+		res = zuf_media_error(inode, iocb->ki_pos, res);
+	return done ? done : res;
+}
+
 static ssize_t dax_read(struct kiocb *iocb, struct iov_iter *to)
 {
 	struct inode *inode = file_inode(iocb->ki_filp);
@@ -109,6 +139,8 @@ static ssize_t dax_read(struct kiocb *iocb, struct iov_iter *to)
 		inode_lock_shared(inode);
 	}
 	res = dax_iomap_rw(iocb, to, &zuf_iomap_ops);
+	if (unlikely(res < 0))
+		res = dax_read_failed(iocb, to, res);
 	inode_unlock_shared(inode);
 	return res;
 }

@@ -61,6 +61,8 @@ struct inode *zuf_alloc_inode(struct super_block *sb)
 	zi->extents = RB_ROOT;
 	zi->n_extents = 0;
 	zi->map_seq = 0;
+	zi->tail_clean = false;
+	zi->tail_copied = false;
 	return &zi->vfs;
 }
 

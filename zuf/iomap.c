@@ -46,6 +46,7 @@ static int map_ask(struct inode *inode, enum zuf_op op, u64 off, u64 len)
 
 int zuf_map_get(struct inode *inode, u64 off, u64 len, struct zuf_map *out)
 {
+	u64 ask = max_t(u64, len, MAP_ASK_BYTES);
 	struct zuf_inode *zi = zuf_i(inode);
 	int err, i;
 
@@ -55,7 +56,12 @@ int zuf_map_get(struct inode *inode, u64 off, u64 len, struct zuf_map *out)
 	}
 	zuf_stats_count(zuf_sb_of(inode->i_sb), ZUF_COUNT_MAP_MISS, 1);
 	for (i = 0; i < MAP_TRIES; i++) {
-		err = map_ask(inode, ZUF_OP_MAP, round_down(off, PAGE_SIZE), max_t(u64, len, MAP_ASK_BYTES));
+		err = map_ask(inode, ZUF_OP_MAP, round_down(off, PAGE_SIZE), ask);
+		/* A page that the server knows as bad is an error of all that was asked for. */
+		if (unlikely(err == -EIO && ask > PAGE_SIZE)) {
+			ask = PAGE_SIZE;
+			continue;
+		}
 		if (err && err != -ENODATA)
 			return err;
 		if (zuf_extents_find(zi, off, out))
@@ -168,15 +174,17 @@ const struct iomap_ops zuf_report_ops = {
 	.iomap_begin = report_begin,
 };
 
-/* The kernel's address of device memory, and how many bytes lie together there. NULL: none. */
+/* The kernel's address of device memory, and how many bytes lie together there, at least one page's. NULL: it is bad. */
 void *zuf_dax_kaddr(struct zuf_sb *zsb, u64 dev_off, size_t *len)
 {
 	u64 at = zsb->dax_off + dev_off;
 	void *kaddr;
 	long n;
 
-	n = dax_direct_access(zsb->dax_dev, PHYS_PFN(at), PHYS_PFN(round_up(*len + PAGE_SIZE, PAGE_SIZE)), DAX_ACCESS, &kaddr,
-			      NULL);
+	n = dax_direct_access(zsb->dax_dev, PHYS_PFN(at), PFN_UP((at & (PAGE_SIZE - 1)) + *len), DAX_ACCESS, &kaddr, NULL);
+	/* Some of it is bad: not the first page, perhaps. */
+	if (unlikely(n <= 0))
+		n = dax_direct_access(zsb->dax_dev, PHYS_PFN(at), 1, DAX_ACCESS, &kaddr, NULL);
 	if (n <= 0)
 		return NULL;
 	*len = ((size_t)n << PAGE_SHIFT) - (at & (PAGE_SIZE - 1));
@@ -189,8 +197,10 @@ static vm_fault_t dax_fault_any(struct vm_fault *vmf, ZUF_HUGE_FAULT_ARG order)
 {
 	struct inode *inode = file_inode(vmf->vma->vm_file);
 	bool write = (vmf->flags & FAULT_FLAG_WRITE) && (vmf->vma->vm_flags & VM_SHARED);
+	bool huge = order != ZUF_FAULT_PTE;
+	pgoff_t last = huge ? vmf->pgoff | (PTRS_PER_PMD - 1) : vmf->pgoff;
 	struct zuf_sb *zsb = zuf_sb_of(inode->i_sb);
-	vm_fault_t ret;
+	vm_fault_t ret = 0;
 	zuf_pfn_t pfn;
 	int err = 0;
 
@@ -199,11 +209,16 @@ static vm_fault_t dax_fault_any(struct vm_fault *vmf, ZUF_HUGE_FAULT_ARG order)
 		err = file_update_time(vmf->vma->vm_file);
 	}
 	filemap_invalidate_lock_shared(inode->i_mapping);
-	ret = err ? vmf_error(err) : dax_iomap_fault(vmf, order, &pfn, NULL, &zuf_iomap_ops);
+	if (unlikely(err))
+		ret = vmf_error(err);
+	else if (unlikely((loff_t)(last + 1) << PAGE_SHIFT > i_size_read(inode)))
+		ret = zuf_tail_fault(vmf, last, huge);
+	if (likely(!ret))
+		ret = dax_iomap_fault(vmf, order, &pfn, NULL, &zuf_iomap_ops);
 	filemap_invalidate_unlock_shared(inode->i_mapping);
 	if (write)
 		sb_end_pagefault(inode->i_sb);
-	zuf_stats_count(zsb, order == ZUF_FAULT_PTE ? ZUF_COUNT_FAULTS : ZUF_COUNT_HUGE_FAULTS, 1);
+	zuf_stats_count(zsb, huge ? ZUF_COUNT_HUGE_FAULTS : ZUF_COUNT_FAULTS, 1);
 	return ret;
 }
 

@@ -68,6 +68,11 @@ struct zuf_sb *zuf_mount_find(u32 id)
 	return id <= INT_MAX ? idr_find(&zuf_mounts, id) : NULL;
 }
 
+struct zuf_sb *zuf_mount_next(int *id)
+{
+	return idr_get_next(&zuf_mounts, id);
+}
+
 /* --- roles ------------------------------------------------------------------------------------ */
 
 static int channel_become_server(struct zuf_channel *ch, void __user *uarg)
@@ -173,7 +178,7 @@ static struct zuf_sb *invalidate_begin(u32 mount)
 	return zsb;
 }
 
-static void invalidate_end(struct zuf_sb *zsb)
+void zuf_inode_held_end(struct zuf_sb *zsb)
 {
 	if (atomic_dec_and_test(&zsb->n_invalidates))
 		wake_up_var(&zsb->n_invalidates);
@@ -199,7 +204,7 @@ static int server_invalidate(void __user *uarg)
 		err = inode_invalidate(inode, arg.off, arg.off + arg.len);
 		iput(inode);
 	}
-	invalidate_end(zsb);
+	zuf_inode_held_end(zsb);
 	return err;
 }
 

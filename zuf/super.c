@@ -6,7 +6,6 @@
  * REATTACH, so that orphans are kept), HOLD for every inode in memory, REMOUNT. Others that call meanwhile wait for attach_lock.
  */
 #include <linux/blkdev.h>
-#include <linux/dax.h>
 #include <linux/seq_file.h>
 #include <linux/slab.h>
 #include <linux/statfs.h>
@@ -111,8 +110,7 @@ static int sb_open_device(struct zuf_sb *zsb, struct fs_context *fc)
 {
 	struct block_device *bdev = zsb->sb->s_bdev;
 
-	zsb->dax_dev = fs_dax_get_by_bdev(bdev, &zsb->dax_off, NULL, NULL);
-	if (!zsb->dax_dev) {
+	if (zuf_dax_get(zsb)) {
 		errorf(fc, "%s: no direct access (DAX) to this device", zsb->source);
 		return -EOPNOTSUPP;
 	}
@@ -168,9 +166,7 @@ static void sb_close(struct zuf_sb *zsb)
 	zuf_devmaps_kill(zsb);
 	zuf_mount_id_put(zsb);
 	zuf_stats_free(zsb);
-	if (zsb->dax_dev)
-		fs_put_dax(zsb->dax_dev, NULL);
-	zsb->dax_dev = NULL;
+	zuf_dax_put(zsb);
 }
 
 static void sb_free(struct zuf_sb *zsb)
@@ -218,6 +214,7 @@ int zuf_fill_super(struct super_block *sb, struct fs_context *fc)
 #else
 	super_set_uuid(sb, zsb->info.uuid, sizeof(zsb->info.uuid));
 #endif
+	zsb->rdonly = sb_rdonly(sb);
 	err = zuf_stats_new(zsb);
 	return err ? err : sb_make_root(zsb, &call.out.attr, zsb->epoch);
 }
@@ -240,6 +237,9 @@ int zuf_remount(struct super_block *sb, struct fs_context *fc)
 		zuf_call_end(&call);
 		if (err)
 			return err;
+		WRITE_ONCE(zsb->rdonly, fc->sb_flags & SB_RDONLY);
+		if (!zsb->rdonly)
+			zuf_tails_uncopy(sb);
 	}
 	zsb->wait_s = ctx->wait_s;
 	return 0;

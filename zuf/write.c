@@ -82,8 +82,8 @@ static ssize_t write_small(struct kiocb *iocb, struct iov_iter *from, size_t len
 	return res;
 }
 
-/* Copies to the extents of the call's reply; faults are off. Bytes that were copied. */
-static size_t copy_to_extents(struct zuf_call *call, loff_t off, struct iov_iter *from, size_t len)
+/* Copies to the extents of the call's reply; faults are off. Bytes that were copied. bad: fewer, because the memory is bad. */
+static size_t copy_to_extents(struct zuf_call *call, struct iov_iter *from, size_t len, bool *bad)
 {
 	const struct zuf_extent *exts = zuf_call_extents(call);
 	struct zuf_sb *zsb = call->zsb;
@@ -104,6 +104,7 @@ static size_t copy_to_extents(struct zuf_call *call, loff_t off, struct iov_iter
 			n = room;
 			to = zuf_dax_kaddr(zsb, ext.dev_off + part, &room);
 			n = to ? min(n, room) : 0;
+			*bad = !to;
 			if (n)
 				n = _copy_from_iter_flushcache(to, n, from);
 			done += n;
@@ -120,6 +121,7 @@ static ssize_t write_large(struct kiocb *iocb, struct iov_iter *from, size_t len
 	struct inode *inode = file_inode(iocb->ki_filp);
 	struct zuf_inode *zi = zuf_i(inode);
 	struct zuf_call call, mapped;
+	bool bad = false;
 	size_t copied = 0;
 	ssize_t res;
 	int id;
@@ -136,7 +138,7 @@ static ssize_t write_large(struct kiocb *iocb, struct iov_iter *from, size_t len
 	len = min_t(u64, len, call.out.value);
 	id = dax_read_lock();
 	pagefault_disable();
-	copied = copy_to_extents(&call, iocb->ki_pos, from, len);
+	copied = copy_to_extents(&call, from, len, &bad);
 	pagefault_enable();
 	dax_read_unlock(id);
 	/* The data is durable before the server writes the record that makes it reachable. */
@@ -157,7 +159,7 @@ static ssize_t write_large(struct kiocb *iocb, struct iov_iter *from, size_t len
 	if (res)
 		iov_iter_revert(from, copied);
 	else
-		res = copied ? (ssize_t)copied : -EAGAIN;
+		res = copied ? (ssize_t)copied : bad ? -EIO : -EAGAIN;
 	/* The server died in between: what it had not committed never was. */
 	if (res == -ENOTCONN)
 		res = -ERESTART;
@@ -177,6 +179,9 @@ static ssize_t write_step(struct kiocb *iocb, struct iov_iter *from, size_t len,
 
 	mutex_lock(&zi->alloc_lock);
 	res = large ? write_large(iocb, from, len) : write_small(iocb, from, min_t(size_t, len, ZUF_DATA_LEN));
+	/* What it had stored may stand behind the end. */
+	if (unlikely(res < 0))
+		zuf_tail_moved(zi);
 	mutex_unlock(&zi->alloc_lock);
 	return res;
 }
@@ -220,6 +225,8 @@ static ssize_t write_in_place(struct kiocb *iocb, struct iov_iter *from)
 	ssize_t res;
 
 	res = dax_iomap_rw(iocb, from, &zuf_iomap_ops);
+	if (unlikely(res < 0))
+		res = zuf_media_error(file_inode(iocb->ki_filp), iocb->ki_pos, res);
 	/* The dax core's stores bypass the cache: durable with this. */
 	wmb();
 	return res;

@@ -105,6 +105,10 @@ size_t zuf_types_show(char *buf);
 extern struct mutex zuf_server_lock;
 /* Under zuf_server_lock. */
 struct zuf_sb *zuf_mount_find(u32 id);
+/* Behind the use of an inode that was counted in n_invalidates, without a lock. */
+void zuf_inode_held_end(struct zuf_sb *zsb);
+/* The first from *id on, which is set. Under zuf_server_lock. */
+struct zuf_sb *zuf_mount_next(int *id);
 extern const struct file_operations zuf_device_fops;
 
 /* --- a mounted file system -------------------------------------------------------------------- */
@@ -130,6 +134,7 @@ struct zuf_sb {
 	char *options; /* for the plug-in */
 	char *source;
 	struct dax_device *dax_dev;
+	bool dax_held; /* we are told when its memory fails */
 	u64 dax_off; /* bytes from the start of dax_dev */
 	u64 dev_size; /* bytes */
 	struct list_head devmaps; /* under zuf_server_lock */
@@ -137,10 +142,11 @@ struct zuf_sb {
 	u64 epoch; /* of the server that knows this mount */
 	struct zuf_mount_info info;
 	u32 mount_flags; /* as asked for */
+	bool rdonly; /* nothing is stored to the device; changes before sb_rdonly() does */
 	struct llist_head forgets;
 	atomic_t n_forgets;
 	atomic_t n_async; /* slots that work for this mount with nobody waiting */
-	atomic_t n_invalidates; /* of the server's, on their way: umount waits for them */
+	atomic_t n_invalidates; /* inodes held behind the VFS's back: umount waits for them; counted under zuf_server_lock */
 	struct zuf_stats *stats;
 };
 
@@ -178,6 +184,8 @@ struct zuf_inode {
 	struct rb_root extents;
 	u32 n_extents;
 	u32 map_seq; /* changes with every change of the map; under ext_lock */
+	bool tail_clean; /* zeros behind the end, in its page, or a hole. True under alloc_lock only */
+	bool tail_copied; /* mappings may have a copy of that page: read-only mounts */
 	struct inode vfs;
 };
 
@@ -301,7 +309,7 @@ int zuf_extents_keep(struct zuf_inode *zi, struct zuf_call *call, u64 off, u64 e
 /* Forgets [off, end). */
 void zuf_extents_drop(struct zuf_inode *zi, u64 off, u64 end);
 
-/* --- data (iomap.c, file.c, write.c, fallocate.c) --------------------------------------------- */
+/* --- data (iomap.c, tail.c, file.c, write.c, fallocate.c) --------------------------------------------- */
 
 extern const struct iomap_ops zuf_iomap_ops;
 extern const struct iomap_ops zuf_report_ops;
@@ -309,6 +317,12 @@ extern const struct vm_operations_struct zuf_dax_vm_ops;
 /* What is at off: from the cache or from the server. */
 int zuf_map_get(struct inode *inode, u64 off, u64 len, struct zuf_map *out);
 void *zuf_dax_kaddr(struct zuf_sb *zsb, u64 dev_off, size_t *len);
+/* A fault that reaches the end of the file; 0: the dax core may go on. */
+vm_fault_t zuf_tail_fault(struct vm_fault *vmf, pgoff_t last, bool huge);
+/* The end of the file is about to move, or something may have been stored behind it. */
+void zuf_tail_moved(struct zuf_inode *zi);
+/* The mount is writable from now on. */
+void zuf_tails_uncopy(struct super_block *sb);
 ssize_t zuf_write_iter(struct kiocb *iocb, struct iov_iter *from);
 long zuf_fallocate(struct file *file, int mode, loff_t off, loff_t len);
 ssize_t zuf_copy_file_range(struct file *in, loff_t in_off, struct file *out, loff_t out_off, size_t len, unsigned int flags);
@@ -322,11 +336,21 @@ void zuf_kill_anon_super(struct super_block *sb);
 u32 zuf_mount_flags(const struct super_block *sb);
 int zuf_remount(struct super_block *sb, struct fs_context *fc);
 void zuf_devmaps_kill(struct zuf_sb *zsb);
+/* Takes [off, off + len) of the device from the server; a touch asks the device again. Under zuf_server_lock. */
+void zuf_devmaps_unmap(struct zuf_sb *zsb, u64 off, u64 len);
 
 struct zuf_context {
 	u32 wait_s;
 	char *options;
 };
+
+/* --- memory that fails (media.c) --------------------------------------------------------------- */
+
+/* The memory of the mount's block device: dax_dev, dax_off. -EOPNOTSUPP. */
+int zuf_dax_get(struct zuf_sb *zsb);
+void zuf_dax_put(struct zuf_sb *zsb);
+/* What the caller is told of err, which the dax core has met at a file's byte off. */
+int zuf_media_error(struct inode *inode, loff_t off, int err);
 
 /* --- statistics (stats.c) --------------------------------------------------------------------- */
 

@@ -32,8 +32,9 @@ build()
 		"${command[@]}"
 	fi
 }
+# BTF is not made: which pahole there is does not matter.
 if ! build "$1" >"$log" 2>&1 ||
-	grep -qE 'warning:|WARNING:' "$log"; then
+	grep -E 'warning:|WARNING:' "$log" | grep -qv 'pahole version differs'; then
 	cat "$log" >&2
 	exit 1
 fi

@@ -79,6 +79,15 @@ check_poison() # KERNEL
 	row_cases "$1" "hardware poison, through FUSE" "$log" hardware_poison
 }
 
+# The same over zuf.
+check_media() # KERNEL
+{
+	local log=$work/media.log rc
+
+	cases_of_boot "$1" "$log" -t 600 -m 1500 -s 512 "$here/media_errors.sh"
+	row_cases "$1" "memory that fails" "$log" "memory_that|bad_sectors"
+}
+
 # Allocations that fail, then what nobody points to once all is unloaded; a boot of its own, since watching costs every allocation.
 check_leaks() # KERNEL
 {
@@ -120,6 +129,7 @@ check_kernel() # KERNEL ARGUMENT-OF-BOOT...
 	row_cases "$1" "model" "$log" model_
 	row_cases "$1" "memfs" "$log" memfs_
 	row_cases "$1" "64 MiB mapped: at most 64 faults" "$log" mapping_of
+	row_cases "$1" "zeros behind the end of file in mappings" "$log" tail_
 	row_cases "$1" "warm calls, programs, zusctl stats" "$log" "warm_|programs_|zusctl_"
 	row_cases "$1" "overlayfs, file handles" "$log" "upper_|handles_"
 	row_cases "$1" "applications: $(apps_of "$log")" "$log" app_
@@ -135,6 +145,7 @@ for kernel in "${@:-6.1}"; do
 		continue
 	fi
 	check_kernel "$kernel" -m 2500 -s 1024 "$here/in_guest.sh"
+	[ ! -e "${ZUF_KO:-/nonexistent}" ] || check_media "$kernel"
 	[ "$kernel" != 6.1 ] || check_poison "$kernel"
 done
 echo "1..$n"

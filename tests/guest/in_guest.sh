@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-3-Clause
-# All tests of one boot, in the guest, as TAP: in_guest.sh [SUITE...]. Suites: readme session memfs posix model huge use apps kill liar;
+# All tests of one boot, in the guest, as TAP: in_guest.sh [SUITE...]. Suites: readme session memfs posix model huge tail use apps kill liar;
 # on the debug kernel also: fault, leak (with fault in it), watch.
 # GUEST_LEVEL=long: all there is; quick (default): fewer kills, applications, names that come and go.
 # GUEST_KILLS, GUEST_MODEL_S, GUEST_APPS, GUEST_POSIX say so one by one. GUEST_SLOW: that many times the time.
@@ -336,6 +336,78 @@ suite_huge()
 	fresh_mount
 	tap_case "mapping_of_64_MiB_at_most_64_faults" 300 huge_faults
 	tap_case "warm_stat_open_read_call_nothing" 300 warm_is_silent
+	umount $MNT
+}
+
+# --- what a mapping shows behind the end of a file: zeros ---------------------------------------------------------------------------------
+
+TAIL=$top/tests/guest/tail.py
+
+stale_file() # FILE BYTES SIZE: so many bytes, cut to SIZE when nobody knows where they are any more
+{
+	head -c "$2" /dev/zero | tr '\0' x >"$1"
+	sync
+	echo 3 >/proc/sys/vm/drop_caches
+	truncate -s "$3" "$1"
+}
+
+tail_of_fuse()
+{
+	umount $MNT
+	guest_module fuse
+	"$BUILD/src/tools/mount/mount.pmfs2" $DEV $MNT -o cache=none
+	[ "$(findmnt -no FSTYPE $MNT)" = fuse.pmfs2 ]
+	for size in 1 4095 4097 5000 12287; do
+		stale_file $MNT/fuse.$size 12288 $size
+	done
+	"$BUILD/src/tools/mount/umount.pmfs2" $MNT
+	mount -i -t pmfs2 $DEV $MNT
+	"$TAIL" check $MNT/fuse.*
+}
+
+tail_of_unknown()
+{
+	stale_file $MNT/unknown 12288 5000
+	"$TAIL" check $MNT/unknown
+	# Again, the size that it had: what an appending write and a truncation leave.
+	head -c 500 /dev/zero | tr '\0' y >>$MNT/unknown
+	truncate -s 5000 $MNT/unknown
+	"$TAIL" check $MNT/unknown
+}
+
+tail_in_a_huge_page()
+{
+	local before
+
+	stale_file $MNT/big 4194304 4194204
+	before=$(counter huge_faults)
+	"$TAIL" check $MNT/big
+	[ "$(counter huge_faults)" -gt "$before" ]
+}
+
+tail_read_only()
+{
+	local at
+
+	stale_file $MNT/ro 8192 5000
+	at=$(filefrag -v $MNT/ro | awk '$1 == "0:" { sub(/\.\./, "", $4); print $4 }')
+	umount $MNT
+	mount -i -t pmfs2 -o ro $DEV $MNT
+	"$TAIL" check $MNT/ro
+	# The device is as it was.
+	[ "$(dd if=$DEV bs=4096 skip=$((at + 1)) count=1 iflag=direct status=none | tail -c 3192 | tr -d x | wc -c)" = 0 ]
+	"$TAIL" remount $MNT/ro $MNT
+	"$TAIL" check $MNT/ro
+}
+
+suite_tail()
+{
+	fresh_mount
+	tap_case "tail_of_a_file_truncated_over_FUSE_is_zero_in_a_mapping" 120 tail_of_fuse
+	tap_case "tail_of_unknown_extents_is_zero_in_a_mapping" 120 tail_of_unknown
+	tap_case "tail_in_a_2_MiB_page_is_zero" 120 tail_in_a_huge_page
+	tap_case "tail_on_a_read_only_mount_is_zero_and_stays_on_the_device" 120 tail_read_only
+	tap_case "tail_that_is_mapped_while_the_file_grows_loses_nothing" 200 "$TAIL" race $MNT/race 20
 	umount $MNT
 }
 
@@ -700,7 +772,7 @@ grep_locks()
 
 mkdir -p $MNT
 device_prepare
-for suite in ${*:-readme session memfs posix model huge use apps kill liar}; do
+for suite in ${*:-readme session memfs posix model huge tail use apps kill liar}; do
 	"suite_$suite"
 done
 if [ -e /sys/kernel/zuf ]; then
