@@ -113,38 +113,61 @@ void zuf_attr_init(struct inode *inode, const struct zuf_attr *attr)
 
 /* --- the size --------------------------------------------------------------------------------- */
 
-static void wait_unlocked(struct inode *inode)
+static long wait_unlocked(struct inode *inode, long timeout)
 {
 	filemap_invalidate_unlock(inode->i_mapping);
-	schedule();
+	timeout = schedule_timeout(timeout);
 	filemap_invalidate_lock(inode->i_mapping);
+	return timeout;
 }
 
-#if ZUF_DAX_BREAKS_LAYOUT
-int zuf_break_layouts(struct inode *inode, loff_t start, loff_t end)
-{
-	return IS_DAX(inode) ? dax_break_layout(inode, start, end, wait_unlocked) : 0;
-}
-#else
+#define PAGES_WAIT (HZ / 10)
 
-/* Pages that are under I/O elsewhere (O_DIRECT into a mapping of the file) stay until that has ended. */
-int zuf_break_layouts(struct inode *inode, loff_t start, loff_t end)
+/*
+ * Page tables let go of [start, end]. Pages that are under I/O elsewhere (O_DIRECT into a mapping of the file): when that has
+ * ended. Who maps them meanwhile uses them too, from 6.15 on: so they are unmapped again, now and then.
+ */
+static int pages_unmap(struct inode *inode, loff_t start, loff_t end)
 {
 	struct page *page;
-	int err;
+	long left;
 
-	if (!IS_DAX(inode))
-		return 0;
 	do {
 		page = dax_layout_busy_page_range(inode->i_mapping, start, end);
 		if (!page)
 			return 0;
-		err = ___wait_var_event(&page->_refcount, atomic_read(&page->_refcount) == 1, TASK_INTERRUPTIBLE, 0, 0,
-					wait_unlocked(inode));
-	} while (!err);
+		left = ___wait_var_event(zuf_page_wait_var(page), ___wait_cond_timeout(dax_page_is_idle(page)), TASK_INTERRUPTIBLE,
+					 0, PAGES_WAIT, __ret = wait_unlocked(inode, __ret));
+	} while (left >= 0);
+	return left;
+}
+
+/*
+ * The dax core's entries go whole: one may stand for 2 MiB, which another mapping shows page by page, and which is dirty as a
+ * whole. So all that lies in one is unmapped, and flushed: what the caller's range does not have, or what he fails to change,
+ * survives, and nothing else knows that it was stored to.
+ */
+int zuf_break_layouts(struct inode *inode, loff_t start, loff_t end)
+{
+	struct address_space *mapping = inode->i_mapping;
+	int err;
+
+	start = round_down(start, PMD_SIZE);
+	end |= PMD_SIZE - 1;
+	if (!IS_DAX(inode)) {
+		unmap_mapping_pages(mapping, start >> PAGE_SHIFT, (end >> PAGE_SHIFT) - (start >> PAGE_SHIFT) + 1, false);
+		truncate_inode_pages_range(mapping, start, end == LLONG_MAX ? -1 : end);
+		return 0;
+	}
+	err = pages_unmap(inode, start, end);
+	if (!err)
+		err = filemap_write_and_wait_range(mapping, start, end);
+	/* Before the server's record is there, in which the bytes may have another place. */
+	wmb();
+	if (!err)
+		dax_delete_mapping_range(mapping, start, end);
 	return err;
 }
-#endif
 
 /* Takes the pages and extents behind size away, before the server frees them. invalidate_lock is held. */
 static int size_prepare(struct inode *inode, loff_t size)
@@ -154,11 +177,11 @@ static int size_prepare(struct inode *inode, loff_t size)
 
 	if (size >= i_size_read(inode))
 		return 0;
-	err = zuf_break_layouts(inode, round_down(size, PAGE_SIZE), LLONG_MAX);
+	err = zuf_break_layouts(inode, size, LLONG_MAX);
 	if (err)
 		return err;
-	unmap_mapping_range(inode->i_mapping, round_down(size, PAGE_SIZE), 0, 1);
-	truncate_inode_pages(inode->i_mapping, from);
+	/* Private copies too. */
+	unmap_mapping_range(inode->i_mapping, from, 0, 1);
 	zuf_extents_drop(zuf_i(inode), from, U64_MAX);
 	return 0;
 }

@@ -11,21 +11,18 @@
 	(FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE | FALLOC_FL_COLLAPSE_RANGE | FALLOC_FL_ZERO_RANGE | FALLOC_FL_INSERT_RANGE)
 #define FALLOC_MOVES (FALLOC_FL_COLLAPSE_RANGE | FALLOC_FL_INSERT_RANGE)
 
-/* Pages and extents that will not be true any more. */
+/* Pages that will not be true any more. */
 static int range_prepare(struct inode *inode, int mode, loff_t off, loff_t len)
 {
-	loff_t end = mode & FALLOC_MOVES ? LLONG_MAX : round_up(off + len, PAGE_SIZE) - 1;
 	int err;
 
 	if (!(mode & (FALLOC_MOVES | FALLOC_FL_PUNCH_HOLE | FALLOC_FL_ZERO_RANGE)))
 		return 0;
-	off = round_down(off, PAGE_SIZE);
-	err = zuf_break_layouts(inode, off, end);
-	if (err)
-		return err;
-	unmap_mapping_range(inode->i_mapping, off, mode & FALLOC_MOVES ? 0 : end - off + 1, 1);
-	truncate_inode_pages_range(inode->i_mapping, off, end);
-	return 0;
+	err = zuf_break_layouts(inode, off, mode & FALLOC_MOVES ? LLONG_MAX : off + len - 1);
+	/* Private copies too, where it is not the same place any more. */
+	if (!err && (mode & FALLOC_MOVES))
+		unmap_mapping_range(inode->i_mapping, round_up(off, PAGE_SIZE), 0, 1);
+	return err;
 }
 
 /* Not to be done twice: whether a dead server has done it, the size tells. */
@@ -129,7 +126,7 @@ static ssize_t copy_some(struct inode *in, loff_t in_off, struct inode *out, lof
 	struct zuf_call call;
 	ssize_t res;
 
-	res = zuf_break_layouts(out, round_down(out_off, PAGE_SIZE), round_up(out_off + len, PAGE_SIZE) - 1);
+	res = zuf_break_layouts(out, out_off, out_off + len - 1);
 	if (res)
 		return res;
 	zuf_tail_moved(zuf_i(out));
@@ -150,7 +147,6 @@ static ssize_t copy_some(struct inode *in, loff_t in_off, struct inode *out, lof
 	}
 	zuf_call_end(&call);
 	zuf_extents_drop(zuf_i(out), round_down(out_off, PAGE_SIZE), round_up(out_off + len, PAGE_SIZE));
-	truncate_inode_pages_range(out->i_mapping, round_down(out_off, PAGE_SIZE), round_up(out_off + len, PAGE_SIZE) - 1);
 	return res;
 }
 

@@ -262,7 +262,10 @@ int zuf_update_time(struct inode *inode, enum fs_update_time type, unsigned int 
 #endif
 int zuf_fileattr_get(struct dentry *dentry, struct zuf_fileattr *fa);
 int zuf_fileattr_set(struct mnt_idmap *idmap, struct dentry *dentry, struct zuf_fileattr *fa);
-/* Faults and page tables let go of [start, end): the caller holds the inode's lock and invalidate_lock. */
+/*
+ * Pages of [start, end] are unmapped, flushed, and forgotten. The caller holds the inode's lock and invalidate_lock, which is let
+ * go of and taken again. -ERESTARTSYS, or what the flush says: then nothing has been forgotten.
+ */
 int zuf_break_layouts(struct inode *inode, loff_t start, loff_t end);
 
 extern const struct inode_operations zuf_dir_iops;

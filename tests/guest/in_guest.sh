@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-3-Clause
-# All tests of one boot, in the guest, as TAP: in_guest.sh [SUITE...]. Suites: readme session memfs posix model huge tail use apps kill liar
+# All tests of one boot, in the guest, as TAP: in_guest.sh [SUITE...]. Suites: readme session memfs posix model huge tail entries use apps kill liar
 # GUEST_LEVEL=long: all there is; quick (default): fewer kills, applications, names that come and go.
 # GUEST_KILLS, GUEST_MODEL_S, GUEST_APPS, GUEST_POSIX say so one by one.
 set -u
@@ -410,6 +410,19 @@ suite_tail()
 	umount $MNT
 }
 
+# --- what mappings know while the file changes ---------------------------------------------------------------------------------------------
+
+ENTRIES=$top/tests/guest/entries.py
+
+suite_entries()
+{
+	fresh_mount
+	tap_case "entries_that_go_are_flushed_first" 200 "$ENTRIES" flush $MNT
+	tap_case "entries_of_2_MiB_go_from_all_mappings" 200 "$ENTRIES" two $MNT
+	tap_case "entries_of_pages_that_are_held_are_waited_for" 120 "$ENTRIES" pinned $MNT
+	umount $MNT
+}
+
 # --- what others build on it: programs, overlayfs, NFS's handles, the counters --------------------------------------------------------------
 
 overlay_mount()
@@ -644,7 +657,7 @@ suite_liar()
 
 mkdir -p $MNT
 device_prepare
-for suite in ${*:-readme session memfs posix model huge tail use apps kill liar}; do
+for suite in ${*:-readme session memfs posix model huge tail entries use apps kill liar}; do
 	"suite_$suite"
 done
 if [ -e /sys/kernel/zuf ]; then
