@@ -4,7 +4,9 @@
 
 entries.py flush DIR      stores through mappings are flushed by fsync, whatever took their pages away
 entries.py two DIR        a page of 2 MiB in one mapping, its small pages in another, and the file is cut and punched
+entries.py clean DIR      writes beside what is mapped, clean, as a page of 2 MiB
 entries.py pinned DIR     a page that a pipe holds outlives a truncation
+entries.py holes DIR SECONDS  stores to holes against writes to the same holes
 """
 import ctypes
 import mmap
@@ -138,6 +140,50 @@ def two(top):
             os.unlink(top + "/two")
 
 
+# --- clean entries --------------------------------------------------------------------------------
+
+
+def read_all(m):
+    for at in range(0, len(m), PAGE):
+        m[at]
+
+
+def clean(top):
+    for i in range(3):
+        path = top + "/clean%d" % i
+        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC)
+        os.ftruncate(fd, HUGE)
+        with mmap.mmap(fd, HUGE) as m:
+            m[0] = 1
+        huge, small = mmap.mmap(fd, HUGE, prot=mmap.PROT_READ), mmap.mmap(fd, HUGE // 2)
+        os.ftruncate(fd, HUGE - 100)
+        os.fsync(fd)
+        read_all(huge)
+        read_all(small)
+        # At the end; and where nobody knows what is there.
+        os.pwrite(fd, b"a" * 200, HUGE - 100)
+        read_all(huge)
+        os.pwrite(fd, b"b" * 20000, HUGE + 100)
+        os.fsync(fd)
+        fallocate(fd, 0, 0, PAGE)
+        read_all(huge)
+        read_all(small)
+        os.pwrite(fd, b"c" * 100, 10 * PAGE)
+        assert small[10 * PAGE : 10 * PAGE + 101] == b"c" * 100 + b"\0"
+        fallocate(fd, 0, 0, PAGE)
+        os.pwrite(fd, b"d" * 100000, 20 * PAGE)
+        assert small[20 * PAGE] == ord("d") and huge[HUGE - 101 : HUGE] == b"\0" + b"a" * 100
+        os.fsync(fd)
+        seen = Flushes(fd)
+        small[30 * PAGE] = 1
+        os.fsync(fd)
+        assert seen.has(30), "a store is not known"
+        huge.close()
+        small.close()
+        os.close(fd)
+        os.unlink(path)
+
+
 # --- pinned ---------------------------------------------------------------------------------------
 
 
@@ -162,5 +208,54 @@ def pinned(top):
         assert seen.has(3)
 
 
+# --- holes ----------------------------------------------------------------------------------------
+
+
+def holes_of_itself(fd, m):
+    """Writes from a mapping of the holes that are written."""
+    for at, length in ((0, 100), (HUGE, 100000), (PAGE, HUGE)):
+        read_all(m)
+        assert os.pwrite(fd, memoryview(m)[at : at + length], at) == length
+        assert os.pwrite(fd, b"z", at) == 1
+        assert m[at] == ord("z")
+
+
+def holes(top, seconds):
+    size = 4 << 20
+    fd = os.open(top + "/holes", os.O_RDWR | os.O_CREAT | os.O_TRUNC)
+    os.ftruncate(fd, size)
+    m = mmap.mmap(fd, size)
+    holes_of_itself(fd, m)
+    end = time.time() + seconds
+    rounds = 0
+    while time.time() < end:
+        fallocate(fd, PUNCH | KEEP_SIZE, 0, size)
+        kids = []
+        for who in range(3):
+            pid = os.fork()
+            if not pid:
+                for page in range(64):
+                    at = page * PAGE
+                    if who == 0:
+                        m[at + 8] = page + 1
+                    elif who == 1:
+                        os.pwrite(fd, bytes([page + 2]), at + 16)
+                    else:
+                        m[at]
+                os._exit(0)
+            kids.append(pid)
+        for pid in kids:
+            assert os.waitpid(pid, 0)[1] == 0
+        for page in range(64):
+            at = page * PAGE
+            want = (page + 1, page + 2)
+            assert (m[at + 8], m[at + 16]) == want, "page %d in a mapping: %d %d" % (page, m[at + 8], m[at + 16])
+            assert (os.pread(fd, 9, at)[8], os.pread(fd, 17, at)[16]) == want, "page %d" % page
+        rounds += 1
+    print("%d rounds" % rounds)
+
+
 if __name__ == "__main__":
-    {"flush": flush, "two": two, "pinned": pinned}[sys.argv[1]](sys.argv[2])
+    {"flush": flush, "two": two, "clean": clean, "pinned": pinned}.get(
+        sys.argv[1], lambda top: holes(top, float(sys.argv[3]))
+    )(sys.argv[2])

@@ -419,7 +419,9 @@ suite_entries()
 	fresh_mount
 	tap_case "entries_that_go_are_flushed_first" 200 "$ENTRIES" flush $MNT
 	tap_case "entries_of_2_MiB_go_from_all_mappings" 200 "$ENTRIES" two $MNT
+	tap_case "entries_that_are_clean_outlive_writes_beside_them" 200 "$ENTRIES" clean $MNT
 	tap_case "entries_of_pages_that_are_held_are_waited_for" 120 "$ENTRIES" pinned $MNT
+	tap_case "entries_of_holes_are_stored_and_written_at_once" 200 "$ENTRIES" holes $MNT 15
 	umount $MNT
 }
 
