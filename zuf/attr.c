@@ -2,6 +2,9 @@
 /*
  * Attributes: the inode in memory is the kernel's cache of what the server keeps, and the kernel is the only one who changes it.
  * Each change is a call whose reply has the attributes as they are then. stat() never calls.
+ *
+ * Replies are applied in the order in which the server made them: alloc_lock is held from the call until then. A name's coming and
+ * going (namei.c) does not have it, and applies no more than that changes.
  */
 #include <linux/dax.h>
 #include <linux/fs.h>
@@ -40,9 +43,11 @@ static unsigned int vfs_flags(u32 fl)
 
 static void attr_apply_times(struct inode *inode, const struct zuf_attr *attr)
 {
+	spin_lock(&zuf_i(inode)->lock);
 	inode_set_atime_to_ts(inode, time_of(&attr->atime));
 	inode_set_mtime_to_ts(inode, time_of(&attr->mtime));
 	inode_set_ctime_to_ts(inode, time_of(&attr->ctime));
+	spin_unlock(&zuf_i(inode)->lock);
 	zuf_i(inode)->btime = time_of(&attr->btime);
 }
 
@@ -66,6 +71,22 @@ void zuf_attr_apply(struct inode *inode, const struct zuf_attr *attr)
 		zuf_tail_moved(zi);
 		i_size_write(inode, attr->size);
 	}
+}
+
+void zuf_attr_apply_links(struct inode *inode, const struct zuf_attr *attr)
+{
+	struct timespec64 ctime = time_of(&attr->ctime), old;
+
+	if (attr->node != zuf_i(inode)->node)
+		return;
+	/* A directory that stays, and only moves, has no lock: somebody may be making a directory in it. */
+	if (inode->i_nlink != attr->nlink && (!S_ISDIR(inode->i_mode) || !attr->nlink))
+		set_nlink(inode, attr->nlink);
+	spin_lock(&zuf_i(inode)->lock);
+	old = inode_get_ctime(inode);
+	if (timespec64_compare(&ctime, &old) > 0)
+		inode_set_ctime_to_ts(inode, ctime);
+	spin_unlock(&zuf_i(inode)->lock);
 }
 
 static void attr_init_ops(struct inode *inode, const struct zuf_attr *attr)
@@ -228,19 +249,20 @@ static int setattr_send(struct inode *inode, const struct iattr *attr)
 	struct zuf_call call;
 	int err;
 
+	mutex_lock(&zuf_i(inode)->alloc_lock);
 	err = zuf_call_begin(&call, zuf_sb_of(inode->i_sb), ZUF_OP_SETATTR, zuf_i(inode)->node);
 	if (err)
-		return err;
+		goto unlock;
 	setattr_fill(call.in, attr);
 	/* chown(2) with -1 twice still clears suid and sgid; the VFS has put that into the mode if it was so. */
-	if (!call.in->valid) {
-		zuf_call_end(&call);
-		return 0;
+	if (call.in->valid) {
+		err = zuf_call_send(&call);
+		if (!err)
+			zuf_attr_apply(inode, &call.out.attr);
 	}
-	err = zuf_call_send(&call);
-	if (!err)
-		zuf_attr_apply(inode, &call.out.attr);
 	zuf_call_end(&call);
+unlock:
+	mutex_unlock(&zuf_i(inode)->alloc_lock);
 	return err;
 }
 
@@ -309,15 +331,19 @@ static int update_time(struct inode *inode, bool written)
 		inode_set_atime_to_ts(inode, current_time(inode));
 		return 0;
 	}
+	/* A read and a fault do not have the inode's lock. */
+	mutex_lock(&zuf_i(inode)->alloc_lock);
 	err = zuf_call_begin(&call, zuf_sb_of(inode->i_sb), written ? ZUF_OP_SETATTR : ZUF_OP_ATIME, zuf_i(inode)->node);
 	if (err)
-		return err;
+		goto unlock;
 	if (written)
 		call.in->valid = ZUF_SET_MTIME_NOW;
 	err = zuf_call_send(&call);
 	if (!err && call.out.has_attr)
 		attr_apply_times(inode, &call.out.attr);
 	zuf_call_end(&call);
+unlock:
+	mutex_unlock(&zuf_i(inode)->alloc_lock);
 	return err;
 }
 
@@ -361,9 +387,10 @@ int zuf_fileattr_set(struct mnt_idmap *idmap, struct dentry *dentry, struct zuf_
 		return -ENOTTY;
 	if ((fa->flags & ~ZUF_FL_ALL) || fa->fsx_extsize || fa->fsx_cowextsize)
 		return -EOPNOTSUPP;
+	mutex_lock(&zuf_i(inode)->alloc_lock);
 	err = zuf_call_begin(&call, zuf_sb_of(inode->i_sb), ZUF_OP_SETATTR, zuf_i(inode)->node);
 	if (err)
-		return err;
+		goto unlock;
 	call.in->valid = ZUF_SET_FLAGS;
 	call.in->fl_flags = fa->flags;
 	if (fa->fsx_valid) {
@@ -374,5 +401,7 @@ int zuf_fileattr_set(struct mnt_idmap *idmap, struct dentry *dentry, struct zuf_
 	if (!err)
 		zuf_attr_apply(inode, &call.out.attr);
 	zuf_call_end(&call);
+unlock:
+	mutex_unlock(&zuf_i(inode)->alloc_lock);
 	return err;
 }

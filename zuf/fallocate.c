@@ -43,10 +43,11 @@ static int falloc_send(struct inode *inode, int mode, loff_t off, loff_t len)
 	bool lost;
 	int err;
 
+	mutex_lock(&zuf_i(inode)->alloc_lock);
 	do {
 		err = zuf_call_begin(&call, zuf_sb_of(inode->i_sb), ZUF_OP_FALLOCATE, zuf_i(inode)->node);
 		if (err)
-			return err;
+			break;
 		call.in->mode = mode;
 		call.in->off = off;
 		call.in->len = len;
@@ -55,9 +56,12 @@ static int falloc_send(struct inode *inode, int mode, loff_t off, loff_t len)
 		if (!err && call.out.has_attr)
 			zuf_attr_apply(inode, &call.out.attr);
 		zuf_call_end(&call);
-		if (lost && (mode & FALLOC_MOVES) && move_was_done(inode, mode, len))
-			return 0;
+		if (lost && (mode & FALLOC_MOVES) && move_was_done(inode, mode, len)) {
+			lost = false;
+			err = 0;
+		}
 	} while (lost);
+	mutex_unlock(&zuf_i(inode)->alloc_lock);
 	return err;
 }
 
@@ -129,10 +133,11 @@ static ssize_t copy_some(struct inode *in, loff_t in_off, struct inode *out, lof
 	res = zuf_break_layouts(out, out_off, out_off + len - 1);
 	if (res)
 		return res;
+	mutex_lock(&zuf_i(out)->alloc_lock);
 	zuf_tail_moved(zuf_i(out));
 	res = zuf_call_begin(&call, zuf_sb_of(in->i_sb), ZUF_OP_COPY, zuf_i(in)->node);
 	if (res)
-		return res;
+		goto unlock;
 	call.in->node2 = zuf_i(out)->node;
 	call.in->off = in_off;
 	call.in->off2 = out_off;
@@ -147,6 +152,8 @@ static ssize_t copy_some(struct inode *in, loff_t in_off, struct inode *out, lof
 	}
 	zuf_call_end(&call);
 	zuf_extents_drop(zuf_i(out), round_down(out_off, PAGE_SIZE), round_up(out_off + len, PAGE_SIZE));
+unlock:
+	mutex_unlock(&zuf_i(out)->alloc_lock);
 	return res;
 }
 

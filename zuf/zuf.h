@@ -6,7 +6,8 @@
  *
  *  - s_umount, inode locks of the VFS
  *  - mapping->invalidate_lock: faults share it, whatever takes blocks away has it alone
- *  - zuf_inode.alloc_lock: allocation in a file, writes against faults. Under it, user memory is copied with faults off
+ *  - zuf_inode.alloc_lock: allocation in a file, writes against faults; the order of replies with attributes. Under it, user memory
+ *    is copied with faults off
  *  - zuf_sb.attach_lock: attaching to a new server
  *  - zuf_server_lock: the server, types, the table of mounts
  *  - zuf_slot.lock, under it zuf_cpu.lock; zuf_inode.ext_lock, zuf_inode.lock: short, nothing else is taken under them
@@ -171,7 +172,7 @@ struct zuf_forget {
 
 struct zuf_inode {
 	u64 node;
-	spinlock_t lock; /* n_refs */
+	spinlock_t lock; /* n_refs, times */
 	u64 n_refs; /* that the server counts for us */
 	u64 ref_epoch; /* which server */
 	struct zuf_forget *forget;
@@ -243,8 +244,10 @@ struct inode *zuf_iget(struct super_block *sb, const struct zuf_attr *attr, u64 
 struct inode *zuf_find_inode(struct super_block *sb, u64 node);
 /* From the handle alone. */
 struct inode *zuf_iget_node(struct super_block *sb, u64 node);
-/* Everything, the size too: under the inode's lock. */
+/* Everything, the size too: under the inode's lock and, from before the call, a file's alloc_lock. */
 void zuf_attr_apply(struct inode *inode, const struct zuf_attr *attr);
+/* What names that come and go change of what they stand for. */
+void zuf_attr_apply_links(struct inode *inode, const struct zuf_attr *attr);
 /* Of a new inode. */
 void zuf_attr_init(struct inode *inode, const struct zuf_attr *attr);
 void zuf_forgets_flush(struct zuf_sb *zsb);

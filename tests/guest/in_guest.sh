@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-3-Clause
-# All tests of one boot, in the guest, as TAP: in_guest.sh [SUITE...]. Suites: readme session memfs posix model huge tail entries use apps kill liar
+# All tests of one boot, in the guest, as TAP: in_guest.sh [SUITE...]. Suites: readme session memfs posix model huge tail entries attrs use apps kill liar
 # GUEST_LEVEL=long: all there is; quick (default): fewer kills, applications, names that come and go.
 # GUEST_KILLS, GUEST_MODEL_S, GUEST_APPS, GUEST_POSIX say so one by one.
 set -u
@@ -425,6 +425,13 @@ suite_entries()
 	umount $MNT
 }
 
+suite_attrs()
+{
+	fresh_mount
+	tap_case "attributes_from_several_sides_are_the_devices" 200 "$top/tests/guest/attrs.py" $MNT ${GUEST_ATTRS_S:-15}
+	umount $MNT
+}
+
 # --- what others build on it: programs, overlayfs, NFS's handles, the counters --------------------------------------------------------------
 
 overlay_mount()
@@ -659,7 +666,7 @@ suite_liar()
 
 mkdir -p $MNT
 device_prepare
-for suite in ${*:-readme session memfs posix model huge tail entries use apps kill liar}; do
+for suite in ${*:-readme session memfs posix model huge tail entries attrs use apps kill liar}; do
 	"suite_$suite"
 done
 if [ -e /sys/kernel/zuf ]; then
