@@ -320,6 +320,8 @@ extern const struct iomap_ops zuf_report_ops;
 extern const struct vm_operations_struct zuf_dax_vm_ops;
 /* What is at off: from the cache or from the server. */
 int zuf_map_get(struct inode *inode, u64 off, u64 len, struct zuf_map *out);
+/* The same, under alloc_lock. */
+int zuf_map_get_locked(struct inode *inode, u64 off, u64 len, struct zuf_map *out);
 void *zuf_dax_kaddr(struct zuf_sb *zsb, u64 dev_off, size_t *len);
 /* A fault that reaches the end of the file; 0: the dax core may go on. */
 vm_fault_t zuf_tail_fault(struct vm_fault *vmf, pgoff_t last, bool huge);
