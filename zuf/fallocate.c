@@ -86,10 +86,9 @@ static int falloc_locked(struct file *file, int mode, loff_t off, loff_t len)
 		zuf_extents_drop(zuf_i(inode), 0, U64_MAX);
 		zuf_tail_moved(zuf_i(inode));
 		err = falloc_send(inode, mode, off, len);
-		if (err == -ENOSPC && !llist_empty(&zuf_sb_of(inode->i_sb)->forgets)) {
-			zuf_forgets_flush(zuf_sb_of(inode->i_sb));
+		/* What was deleted may be free space in a moment. */
+		if (err == -ENOSPC && !zuf_forgets_settle(zuf_sb_of(inode->i_sb)))
 			err = falloc_send(inode, mode, off, len);
-		}
 		zuf_extents_drop(zuf_i(inode), 0, U64_MAX);
 	}
 	filemap_invalidate_unlock(inode->i_mapping);

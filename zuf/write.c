@@ -260,6 +260,7 @@ static ssize_t write_by_server(struct kiocb *iocb, struct iov_iter *from)
 	struct inode *inode = file_inode(iocb->ki_filp);
 	bool dax = zuf_has_dax(zuf_sb_of(inode->i_sb));
 	ssize_t done = 0, n = 0;
+	bool settled = false;
 
 	while (iov_iter_count(from)) {
 		size_t len = min_t(size_t, iov_iter_count(from), WRITE_CHUNK_MAX - (iocb->ki_pos & (WRITE_CHUNK_MAX - 1)));
@@ -275,8 +276,9 @@ static ssize_t write_by_server(struct kiocb *iocb, struct iov_iter *from)
 			cond_resched();
 			continue;
 		}
-		if (n == -ENOSPC && !llist_empty(&zuf_sb_of(inode->i_sb)->forgets)) {
-			zuf_forgets_flush(zuf_sb_of(inode->i_sb));
+		/* What was deleted may be free space in a moment. */
+		if (n == -ENOSPC && !settled && !zuf_forgets_settle(zuf_sb_of(inode->i_sb))) {
+			settled = true;
 			continue;
 		}
 		if (n < 0)

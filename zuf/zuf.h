@@ -251,6 +251,8 @@ void zuf_attr_apply_links(struct inode *inode, const struct zuf_attr *attr);
 /* Of a new inode. */
 void zuf_attr_init(struct inode *inode, const struct zuf_attr *attr);
 void zuf_forgets_flush(struct zuf_sb *zsb);
+/* Sends them, and waits for those that are on their way: what was deleted is free space then. -EINTR: killed. */
+int zuf_forgets_settle(struct zuf_sb *zsb);
 void zuf_forgets_drop(struct zuf_sb *zsb);
 int zuf_hold_inodes(struct zuf_sb *zsb, u64 epoch);
 int zuf_call_begin_attach(struct zuf_call *call, struct zuf_sb *zsb, enum zuf_op op, u64 node);
