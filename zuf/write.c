@@ -78,8 +78,11 @@ static ssize_t write_small(struct kiocb *iocb, struct iov_iter *from, size_t len
 	return res;
 }
 
-/* Copies to the extents of the call's reply; faults are off. Bytes that were copied. bad: fewer, because the memory is bad. */
-static size_t copy_to_extents(struct zuf_call *call, struct iov_iter *from, size_t len, bool *bad)
+/*
+ * Copies to the extents of the call's reply; faults are off. Bytes that were copied. faulted: fewer, because the source was not
+ * there; if that is not why, the memory is bad, or the reply has no room.
+ */
+static size_t copy_to_extents(struct zuf_call *call, struct iov_iter *from, size_t len, bool *faulted)
 {
 	const struct zuf_extent *exts = zuf_call_extents(call);
 	struct zuf_sb *zsb = call->zsb;
@@ -88,7 +91,7 @@ static size_t copy_to_extents(struct zuf_call *call, struct iov_iter *from, size
 	u32 i;
 
 	for (i = 0; i < call->out.n_ext && done < len; i++) {
-		size_t part, room, n;
+		size_t part, room, n, copied;
 		void *to;
 
 		memcpy(&ext, &exts[i], sizeof(ext));
@@ -99,12 +102,13 @@ static size_t copy_to_extents(struct zuf_call *call, struct iov_iter *from, size
 			room = min_t(u64, ext.len - part, len - done);
 			n = room;
 			to = zuf_dax_kaddr(zsb, ext.dev_off + part, &room);
-			n = to ? min(n, room) : 0;
-			*bad = !to;
-			if (n)
-				n = _copy_from_iter_flushcache(to, n, from);
-			done += n;
-			if (!n)
+			if (!to)
+				return done;
+			n = min(n, room);
+			copied = _copy_from_iter_flushcache(to, n, from);
+			done += copied;
+			*faulted = copied < n;
+			if (*faulted)
 				return done;
 		}
 	}
@@ -117,7 +121,7 @@ static ssize_t write_large(struct kiocb *iocb, struct iov_iter *from, size_t len
 	struct inode *inode = file_inode(iocb->ki_filp);
 	struct zuf_inode *zi = zuf_i(inode);
 	struct zuf_call call, mapped;
-	bool bad = false;
+	bool faulted = false;
 	size_t copied = 0;
 	ssize_t res;
 	int id;
@@ -134,7 +138,7 @@ static ssize_t write_large(struct kiocb *iocb, struct iov_iter *from, size_t len
 	len = min_t(u64, len, call.out.value);
 	id = dax_read_lock();
 	pagefault_disable();
-	copied = copy_to_extents(&call, from, len, &bad);
+	copied = copy_to_extents(&call, from, len, &faulted);
 	pagefault_enable();
 	dax_read_unlock(id);
 	/* The data is durable before the server writes the record that makes it reachable. */
@@ -155,7 +159,7 @@ static ssize_t write_large(struct kiocb *iocb, struct iov_iter *from, size_t len
 	if (res)
 		iov_iter_revert(from, copied);
 	else
-		res = copied ? (ssize_t)copied : bad ? -EIO : -EAGAIN;
+		res = copied ? (ssize_t)copied : faulted ? -EAGAIN : -EIO;
 	/* The server died in between: what it had not committed never was. */
 	if (res == -ENOTCONN)
 		res = -ERESTART;
