@@ -2,6 +2,9 @@
 /*
  * Attributes: the inode in memory is the kernel's cache of what the server keeps, and the kernel is the only one who changes it.
  * Each change is a call whose reply has the attributes as they are then. stat() never calls.
+ *
+ * Replies are applied in the order in which the server made them: alloc_lock is held from the call until then. A name's coming and
+ * going (namei.c) does not have it, and applies no more than that changes.
  */
 #include <linux/dax.h>
 #include <linux/fs.h>
@@ -40,9 +43,11 @@ static unsigned int vfs_flags(u32 fl)
 
 static void attr_apply_times(struct inode *inode, const struct zuf_attr *attr)
 {
+	spin_lock(&zuf_i(inode)->lock);
 	inode_set_atime_to_ts(inode, time_of(&attr->atime));
 	inode_set_mtime_to_ts(inode, time_of(&attr->mtime));
 	inode_set_ctime_to_ts(inode, time_of(&attr->ctime));
+	spin_unlock(&zuf_i(inode)->lock);
 	zuf_i(inode)->btime = time_of(&attr->btime);
 }
 
@@ -66,6 +71,22 @@ void zuf_attr_apply(struct inode *inode, const struct zuf_attr *attr)
 		zuf_tail_moved(zi);
 		i_size_write(inode, attr->size);
 	}
+}
+
+void zuf_attr_apply_links(struct inode *inode, const struct zuf_attr *attr)
+{
+	struct timespec64 ctime = time_of(&attr->ctime), old;
+
+	if (attr->node != zuf_i(inode)->node)
+		return;
+	/* A directory that stays, and only moves, has no lock: somebody may be making a directory in it. */
+	if (inode->i_nlink != attr->nlink && (!S_ISDIR(inode->i_mode) || !attr->nlink))
+		set_nlink(inode, attr->nlink);
+	spin_lock(&zuf_i(inode)->lock);
+	old = inode_get_ctime(inode);
+	if (timespec64_compare(&ctime, &old) > 0)
+		inode_set_ctime_to_ts(inode, ctime);
+	spin_unlock(&zuf_i(inode)->lock);
 }
 
 static void attr_init_ops(struct inode *inode, const struct zuf_attr *attr)
@@ -113,38 +134,61 @@ void zuf_attr_init(struct inode *inode, const struct zuf_attr *attr)
 
 /* --- the size --------------------------------------------------------------------------------- */
 
-static void wait_unlocked(struct inode *inode)
+static long wait_unlocked(struct inode *inode, long timeout)
 {
 	filemap_invalidate_unlock(inode->i_mapping);
-	schedule();
+	timeout = schedule_timeout(timeout);
 	filemap_invalidate_lock(inode->i_mapping);
+	return timeout;
 }
 
-#if ZUF_DAX_BREAKS_LAYOUT
-int zuf_break_layouts(struct inode *inode, loff_t start, loff_t end)
-{
-	return IS_DAX(inode) ? dax_break_layout(inode, start, end, wait_unlocked) : 0;
-}
-#else
+#define PAGES_WAIT (HZ / 10)
 
-/* Pages that are under I/O elsewhere (O_DIRECT into a mapping of the file) stay until that has ended. */
-int zuf_break_layouts(struct inode *inode, loff_t start, loff_t end)
+/*
+ * Page tables let go of [start, end]. Pages that are under I/O elsewhere (O_DIRECT into a mapping of the file): when that has
+ * ended. Who maps them meanwhile uses them too, from 6.15 on: so they are unmapped again, now and then.
+ */
+static int pages_unmap(struct inode *inode, loff_t start, loff_t end)
 {
 	struct page *page;
-	int err;
+	long left;
 
-	if (!IS_DAX(inode))
-		return 0;
 	do {
 		page = dax_layout_busy_page_range(inode->i_mapping, start, end);
 		if (!page)
 			return 0;
-		err = ___wait_var_event(&page->_refcount, atomic_read(&page->_refcount) == 1, TASK_INTERRUPTIBLE, 0, 0,
-					wait_unlocked(inode));
-	} while (!err);
+		left = ___wait_var_event(zuf_page_wait_var(page), ___wait_cond_timeout(dax_page_is_idle(page)), TASK_INTERRUPTIBLE,
+					 0, PAGES_WAIT, __ret = wait_unlocked(inode, __ret));
+	} while (left >= 0);
+	return left;
+}
+
+/*
+ * The dax core's entries go whole: one may stand for 2 MiB, which another mapping shows page by page, and which is dirty as a
+ * whole. So all that lies in one is unmapped, and flushed: what the caller's range does not have, or what he fails to change,
+ * survives, and nothing else knows that it was stored to.
+ */
+int zuf_break_layouts(struct inode *inode, loff_t start, loff_t end)
+{
+	struct address_space *mapping = inode->i_mapping;
+	int err;
+
+	start = round_down(start, PMD_SIZE);
+	end |= PMD_SIZE - 1;
+	if (!IS_DAX(inode)) {
+		unmap_mapping_pages(mapping, start >> PAGE_SHIFT, (end >> PAGE_SHIFT) - (start >> PAGE_SHIFT) + 1, false);
+		truncate_inode_pages_range(mapping, start, end == LLONG_MAX ? -1 : end);
+		return 0;
+	}
+	err = pages_unmap(inode, start, end);
+	if (!err)
+		err = filemap_write_and_wait_range(mapping, start, end);
+	/* Before the server's record is there, in which the bytes may have another place. */
+	wmb();
+	if (!err)
+		dax_delete_mapping_range(mapping, start, end);
 	return err;
 }
-#endif
 
 /* Takes the pages and extents behind size away, before the server frees them. invalidate_lock is held. */
 static int size_prepare(struct inode *inode, loff_t size)
@@ -154,11 +198,11 @@ static int size_prepare(struct inode *inode, loff_t size)
 
 	if (size >= i_size_read(inode))
 		return 0;
-	err = zuf_break_layouts(inode, round_down(size, PAGE_SIZE), LLONG_MAX);
+	err = zuf_break_layouts(inode, size, LLONG_MAX);
 	if (err)
 		return err;
-	unmap_mapping_range(inode->i_mapping, round_down(size, PAGE_SIZE), 0, 1);
-	truncate_inode_pages(inode->i_mapping, from);
+	/* Private copies too. */
+	unmap_mapping_range(inode->i_mapping, from, 0, 1);
 	zuf_extents_drop(zuf_i(inode), from, U64_MAX);
 	return 0;
 }
@@ -205,19 +249,20 @@ static int setattr_send(struct inode *inode, const struct iattr *attr)
 	struct zuf_call call;
 	int err;
 
+	mutex_lock(&zuf_i(inode)->alloc_lock);
 	err = zuf_call_begin(&call, zuf_sb_of(inode->i_sb), ZUF_OP_SETATTR, zuf_i(inode)->node);
 	if (err)
-		return err;
+		goto unlock;
 	setattr_fill(call.in, attr);
 	/* chown(2) with -1 twice still clears suid and sgid; the VFS has put that into the mode if it was so. */
-	if (!call.in->valid) {
-		zuf_call_end(&call);
-		return 0;
+	if (call.in->valid) {
+		err = zuf_call_send(&call);
+		if (!err)
+			zuf_attr_apply(inode, &call.out.attr);
 	}
-	err = zuf_call_send(&call);
-	if (!err)
-		zuf_attr_apply(inode, &call.out.attr);
 	zuf_call_end(&call);
+unlock:
+	mutex_unlock(&zuf_i(inode)->alloc_lock);
 	return err;
 }
 
@@ -286,15 +331,19 @@ static int update_time(struct inode *inode, bool written)
 		inode_set_atime_to_ts(inode, current_time(inode));
 		return 0;
 	}
+	/* A read and a fault do not have the inode's lock. */
+	mutex_lock(&zuf_i(inode)->alloc_lock);
 	err = zuf_call_begin(&call, zuf_sb_of(inode->i_sb), written ? ZUF_OP_SETATTR : ZUF_OP_ATIME, zuf_i(inode)->node);
 	if (err)
-		return err;
+		goto unlock;
 	if (written)
 		call.in->valid = ZUF_SET_MTIME_NOW;
 	err = zuf_call_send(&call);
 	if (!err && call.out.has_attr)
 		attr_apply_times(inode, &call.out.attr);
 	zuf_call_end(&call);
+unlock:
+	mutex_unlock(&zuf_i(inode)->alloc_lock);
 	return err;
 }
 
@@ -338,9 +387,10 @@ int zuf_fileattr_set(struct mnt_idmap *idmap, struct dentry *dentry, struct zuf_
 		return -ENOTTY;
 	if ((fa->flags & ~ZUF_FL_ALL) || fa->fsx_extsize || fa->fsx_cowextsize)
 		return -EOPNOTSUPP;
+	mutex_lock(&zuf_i(inode)->alloc_lock);
 	err = zuf_call_begin(&call, zuf_sb_of(inode->i_sb), ZUF_OP_SETATTR, zuf_i(inode)->node);
 	if (err)
-		return err;
+		goto unlock;
 	call.in->valid = ZUF_SET_FLAGS;
 	call.in->fl_flags = fa->flags;
 	if (fa->fsx_valid) {
@@ -351,5 +401,7 @@ int zuf_fileattr_set(struct mnt_idmap *idmap, struct dentry *dentry, struct zuf_
 	if (!err)
 		zuf_attr_apply(inode, &call.out.attr);
 	zuf_call_end(&call);
+unlock:
+	mutex_unlock(&zuf_i(inode)->alloc_lock);
 	return err;
 }

@@ -152,8 +152,26 @@ static inline ssize_t splice_copy_file_range_any(struct file *in, loff_t in_off,
 #define zuf_kill_litter_super kill_anon_super
 #endif
 
-/* From 6.15 on the dax core waits itself for pages in flight before they are freed. */
+/*
+ * From 6.15 on a page of a device's memory that nobody uses has no references, not one; entries of the dax core are not taken away
+ * with pages of the page cache; and some waiting of the dax core's is exported.
+ */
 #define ZUF_DAX_BREAKS_LAYOUT (!ZUF_BEFORE(6, 15))
+#if ZUF_BEFORE(6, 15)
+#include <linux/pagemap.h>
+#define zuf_page_wait_var(page) (&(page)->_refcount)
+static inline bool dax_page_is_idle(struct page *page)
+{
+	return page_ref_count(page) == 1;
+}
+
+static inline void dax_delete_mapping_range(struct address_space *mapping, loff_t start, loff_t end)
+{
+	truncate_inode_pages_range(mapping, start, end == LLONG_MAX ? -1 : end);
+}
+#else
+#define zuf_page_wait_var(page) (page)
+#endif
 
 /*
  * Until 6.6 a mapping has huge pages only if its inode says S_DAX. From 6.15 on the kernel counts references to what is mapped of

@@ -11,21 +11,18 @@
 	(FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE | FALLOC_FL_COLLAPSE_RANGE | FALLOC_FL_ZERO_RANGE | FALLOC_FL_INSERT_RANGE)
 #define FALLOC_MOVES (FALLOC_FL_COLLAPSE_RANGE | FALLOC_FL_INSERT_RANGE)
 
-/* Pages and extents that will not be true any more. */
+/* Pages that will not be true any more. */
 static int range_prepare(struct inode *inode, int mode, loff_t off, loff_t len)
 {
-	loff_t end = mode & FALLOC_MOVES ? LLONG_MAX : round_up(off + len, PAGE_SIZE) - 1;
 	int err;
 
 	if (!(mode & (FALLOC_MOVES | FALLOC_FL_PUNCH_HOLE | FALLOC_FL_ZERO_RANGE)))
 		return 0;
-	off = round_down(off, PAGE_SIZE);
-	err = zuf_break_layouts(inode, off, end);
-	if (err)
-		return err;
-	unmap_mapping_range(inode->i_mapping, off, mode & FALLOC_MOVES ? 0 : end - off + 1, 1);
-	truncate_inode_pages_range(inode->i_mapping, off, end);
-	return 0;
+	err = zuf_break_layouts(inode, off, mode & FALLOC_MOVES ? LLONG_MAX : off + len - 1);
+	/* Private copies too, where it is not the same place any more. */
+	if (!err && (mode & FALLOC_MOVES))
+		unmap_mapping_range(inode->i_mapping, round_up(off, PAGE_SIZE), 0, 1);
+	return err;
 }
 
 /* Not to be done twice: whether a dead server has done it, the size tells. */
@@ -46,10 +43,11 @@ static int falloc_send(struct inode *inode, int mode, loff_t off, loff_t len)
 	bool lost;
 	int err;
 
+	mutex_lock(&zuf_i(inode)->alloc_lock);
 	do {
 		err = zuf_call_begin(&call, zuf_sb_of(inode->i_sb), ZUF_OP_FALLOCATE, zuf_i(inode)->node);
 		if (err)
-			return err;
+			break;
 		call.in->mode = mode;
 		call.in->off = off;
 		call.in->len = len;
@@ -58,9 +56,12 @@ static int falloc_send(struct inode *inode, int mode, loff_t off, loff_t len)
 		if (!err && call.out.has_attr)
 			zuf_attr_apply(inode, &call.out.attr);
 		zuf_call_end(&call);
-		if (lost && (mode & FALLOC_MOVES) && move_was_done(inode, mode, len))
-			return 0;
+		if (lost && (mode & FALLOC_MOVES) && move_was_done(inode, mode, len)) {
+			lost = false;
+			err = 0;
+		}
 	} while (lost);
+	mutex_unlock(&zuf_i(inode)->alloc_lock);
 	return err;
 }
 
@@ -85,10 +86,9 @@ static int falloc_locked(struct file *file, int mode, loff_t off, loff_t len)
 		zuf_extents_drop(zuf_i(inode), 0, U64_MAX);
 		zuf_tail_moved(zuf_i(inode));
 		err = falloc_send(inode, mode, off, len);
-		if (err == -ENOSPC && !llist_empty(&zuf_sb_of(inode->i_sb)->forgets)) {
-			zuf_forgets_flush(zuf_sb_of(inode->i_sb));
+		/* What was deleted may be free space in a moment. */
+		if (err == -ENOSPC && !zuf_forgets_settle(zuf_sb_of(inode->i_sb)))
 			err = falloc_send(inode, mode, off, len);
-		}
 		zuf_extents_drop(zuf_i(inode), 0, U64_MAX);
 	}
 	filemap_invalidate_unlock(inode->i_mapping);
@@ -129,13 +129,14 @@ static ssize_t copy_some(struct inode *in, loff_t in_off, struct inode *out, lof
 	struct zuf_call call;
 	ssize_t res;
 
-	res = zuf_break_layouts(out, round_down(out_off, PAGE_SIZE), round_up(out_off + len, PAGE_SIZE) - 1);
+	res = zuf_break_layouts(out, out_off, out_off + len - 1);
 	if (res)
 		return res;
+	mutex_lock(&zuf_i(out)->alloc_lock);
 	zuf_tail_moved(zuf_i(out));
 	res = zuf_call_begin(&call, zuf_sb_of(in->i_sb), ZUF_OP_COPY, zuf_i(in)->node);
 	if (res)
-		return res;
+		goto unlock;
 	call.in->node2 = zuf_i(out)->node;
 	call.in->off = in_off;
 	call.in->off2 = out_off;
@@ -150,7 +151,8 @@ static ssize_t copy_some(struct inode *in, loff_t in_off, struct inode *out, lof
 	}
 	zuf_call_end(&call);
 	zuf_extents_drop(zuf_i(out), round_down(out_off, PAGE_SIZE), round_up(out_off + len, PAGE_SIZE));
-	truncate_inode_pages_range(out->i_mapping, round_down(out_off, PAGE_SIZE), round_up(out_off + len, PAGE_SIZE) - 1);
+unlock:
+	mutex_unlock(&zuf_i(out)->alloc_lock);
 	return res;
 }
 

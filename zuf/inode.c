@@ -11,6 +11,7 @@
 #include <linux/hash.h>
 #include <linux/pagemap.h>
 #include <linux/slab.h>
+#include <linux/wait_bit.h>
 
 #include "zuf.h"
 
@@ -139,6 +140,12 @@ void zuf_forgets_flush(struct zuf_sb *zsb)
 			zuf_call_send_once(&call);
 		zuf_call_end(&call);
 	}
+}
+
+int zuf_forgets_settle(struct zuf_sb *zsb)
+{
+	zuf_forgets_flush(zsb);
+	return wait_var_event_killable(&zsb->n_async, !atomic_read(&zsb->n_async)) ? -EINTR : 0;
 }
 
 void zuf_forgets_drop(struct zuf_sb *zsb)

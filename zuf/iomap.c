@@ -42,11 +42,49 @@ static int map_ask(struct inode *inode, enum zuf_op op, u64 off, u64 len)
 }
 
 /* Tries that a file may change under: replies that are not kept since the map changed. */
-#define MAP_TRIES 100
+#define MAP_TRIES 3
+
+/* Asks the server. -EAGAIN: the map has changed meanwhile. */
+static int map_get_miss(struct inode *inode, u64 off, u64 len, struct zuf_map *out)
+{
+	int err;
+
+	zuf_stats_count(zuf_sb_of(inode->i_sb), ZUF_COUNT_MAP_MISS, 1);
+	err = map_ask(inode, ZUF_OP_MAP, round_down(off, PAGE_SIZE), max_t(u64, len, MAP_ASK_BYTES));
+	/* A page that the server knows as bad is an error of all that was asked for. */
+	if (unlikely(err == -EIO))
+		err = map_ask(inode, ZUF_OP_MAP, round_down(off, PAGE_SIZE), PAGE_SIZE);
+	if (err && err != -ENODATA)
+		return err;
+	if (zuf_extents_find(zuf_i(inode), off, out))
+		return 0;
+	if (!err)
+		return -EAGAIN;
+	/* Behind the end of the file. */
+	out->off = off;
+	out->len = max_t(u64, round_up(off + len, PAGE_SIZE) - off, PAGE_SIZE);
+	out->dev_off = 0;
+	out->flags = ZUF_EXT_HOLE;
+	return 0;
+}
+
+int zuf_map_get_locked(struct inode *inode, u64 off, u64 len, struct zuf_map *out)
+{
+	int err, i;
+
+	if (zuf_extents_find(zuf_i(inode), off, out))
+		return 0;
+	/* Nobody else changes it; but there may have been too many extents to keep. */
+	for (i = 0; i < 2; i++) {
+		err = map_get_miss(inode, off, len, out);
+		if (err != -EAGAIN)
+			return err;
+	}
+	return -EIO;
+}
 
 int zuf_map_get(struct inode *inode, u64 off, u64 len, struct zuf_map *out)
 {
-	u64 ask = max_t(u64, len, MAP_ASK_BYTES);
 	struct zuf_inode *zi = zuf_i(inode);
 	int err, i;
 
@@ -54,29 +92,15 @@ int zuf_map_get(struct inode *inode, u64 off, u64 len, struct zuf_map *out)
 		zuf_stats_count(zuf_sb_of(inode->i_sb), ZUF_COUNT_MAP_HIT, 1);
 		return 0;
 	}
-	zuf_stats_count(zuf_sb_of(inode->i_sb), ZUF_COUNT_MAP_MISS, 1);
 	for (i = 0; i < MAP_TRIES; i++) {
-		err = map_ask(inode, ZUF_OP_MAP, round_down(off, PAGE_SIZE), ask);
-		/* A page that the server knows as bad is an error of all that was asked for. */
-		if (unlikely(err == -EIO && ask > PAGE_SIZE)) {
-			ask = PAGE_SIZE;
-			continue;
-		}
-		if (err && err != -ENODATA)
+		err = map_get_miss(inode, off, len, out);
+		if (err != -EAGAIN)
 			return err;
-		if (zuf_extents_find(zi, off, out))
-			return 0;
-		/* Behind the end of the file. */
-		if (err == -ENODATA)
-			break;
 	}
-	if (i == MAP_TRIES)
-		return -EIO;
-	out->off = off;
-	out->len = max_t(u64, round_up(off + len, PAGE_SIZE) - off, PAGE_SIZE);
-	out->dev_off = 0;
-	out->flags = ZUF_EXT_HOLE;
-	return 0;
+	mutex_lock(&zi->alloc_lock);
+	err = zuf_map_get_locked(inode, off, len, out);
+	mutex_unlock(&zi->alloc_lock);
+	return err;
 }
 
 static void iomap_fill(struct zuf_sb *zsb, const struct zuf_map *map, unsigned int flags, struct iomap *iomap)

@@ -264,7 +264,7 @@ static int zuf_link(struct dentry *old, struct inode *dir, struct dentry *dentry
 	call.in->node2 = zuf_i(dir)->node;
 	err = zuf_call_send(&call);
 	if (!err) {
-		zuf_attr_apply(inode, &call.out.attr);
+		zuf_attr_apply_links(inode, &call.out.attr);
 		dir_apply(dir, &call);
 	}
 	zuf_call_end(&call);
@@ -348,7 +348,7 @@ static int remove_name(struct inode *dir, struct dentry *dentry, enum zuf_op op)
 		call.out.has_attr = 0;
 	}
 	if (!err && call.out.has_attr && !last)
-		zuf_attr_apply(inode, &call.out.attr);
+		zuf_attr_apply_links(inode, &call.out.attr);
 	if (!err)
 		dir_apply(dir, &call);
 	zuf_call_end(&call);
@@ -410,7 +410,10 @@ static void rename_apply(const struct rename *ren, struct zuf_call *call)
 		for (j = 0; j < ARRAY_SIZE(who); j++) {
 			if (!who[j] || zuf_i(who[j])->node != attr.node)
 				continue;
-			zuf_attr_apply(who[j], &attr);
+			if (j < 2)
+				zuf_attr_apply(who[j], &attr);
+			else
+				zuf_attr_apply_links(who[j], &attr);
 			break;
 		}
 	}

@@ -310,9 +310,9 @@ static int sb_statfs(struct dentry *dentry, struct kstatfs *buf)
 	int err;
 
 	/* What was deleted is free space by now. */
-	zuf_forgets_flush(zsb);
-	if (wait_var_event_killable(&zsb->n_async, !atomic_read(&zsb->n_async)))
-		return -EINTR;
+	err = zuf_forgets_settle(zsb);
+	if (err)
+		return err;
 	err = zuf_call_begin(&call, zsb, ZUF_OP_STATFS, ZUF_NODE_ROOT);
 	if (err)
 		return err;

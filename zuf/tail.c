@@ -96,7 +96,7 @@ static vm_fault_t tail_prepare(struct vm_fault *vmf, struct inode *inode, loff_t
 	struct zuf_map map;
 	int err;
 
-	err = zuf_map_get(inode, size, len, &map);
+	err = zuf_map_get_locked(inode, size, len, &map);
 	if (err)
 		return vmf_error(err);
 	/* A hole reads as zeros, and becomes a block of zeros. What is shared with another file is not ours to change. */

@@ -30,19 +30,15 @@ static u32 write_flags(const struct kiocb *iocb)
 	return iocb->ki_flags & IOCB_DSYNC ? ZUF_IO_SYNC : 0;
 }
 
-/* Behind a write that may have allocated: extents, pages of zeros that were mapped there. */
+/* Behind a write that may have allocated. */
 static int written(struct inode *inode, struct zuf_call *call, loff_t pos, size_t len)
 {
 	struct zuf_inode *zi = zuf_i(inode);
-	int err = 0;
 
-	if (zuf_has_dax(call->zsb)) {
-		zuf_extents_drop(zi, round_down(pos, PAGE_SIZE), round_up(pos + len, PAGE_SIZE));
-		err = zuf_extents_keep(zi, call, pos, pos + len, NULL);
-	}
-	if (!mapping_empty(inode->i_mapping))
-		invalidate_inode_pages2_range(inode->i_mapping, pos >> PAGE_SHIFT, (pos + len - 1) >> PAGE_SHIFT);
-	return err;
+	if (!zuf_has_dax(call->zsb))
+		return 0;
+	zuf_extents_drop(zi, round_down(pos, PAGE_SIZE), round_up(pos + len, PAGE_SIZE));
+	return zuf_extents_keep(zi, call, pos, pos + len, NULL);
 }
 
 /* One round trip, under alloc_lock. Bytes, or a negative errno. */
@@ -82,8 +78,11 @@ static ssize_t write_small(struct kiocb *iocb, struct iov_iter *from, size_t len
 	return res;
 }
 
-/* Copies to the extents of the call's reply; faults are off. Bytes that were copied. bad: fewer, because the memory is bad. */
-static size_t copy_to_extents(struct zuf_call *call, struct iov_iter *from, size_t len, bool *bad)
+/*
+ * Copies to the extents of the call's reply; faults are off. Bytes that were copied. faulted: fewer, because the source was not
+ * there; if that is not why, the memory is bad, or the reply has no room.
+ */
+static size_t copy_to_extents(struct zuf_call *call, struct iov_iter *from, size_t len, bool *faulted)
 {
 	const struct zuf_extent *exts = zuf_call_extents(call);
 	struct zuf_sb *zsb = call->zsb;
@@ -92,7 +91,7 @@ static size_t copy_to_extents(struct zuf_call *call, struct iov_iter *from, size
 	u32 i;
 
 	for (i = 0; i < call->out.n_ext && done < len; i++) {
-		size_t part, room, n;
+		size_t part, room, n, copied;
 		void *to;
 
 		memcpy(&ext, &exts[i], sizeof(ext));
@@ -103,12 +102,13 @@ static size_t copy_to_extents(struct zuf_call *call, struct iov_iter *from, size
 			room = min_t(u64, ext.len - part, len - done);
 			n = room;
 			to = zuf_dax_kaddr(zsb, ext.dev_off + part, &room);
-			n = to ? min(n, room) : 0;
-			*bad = !to;
-			if (n)
-				n = _copy_from_iter_flushcache(to, n, from);
-			done += n;
-			if (!n)
+			if (!to)
+				return done;
+			n = min(n, room);
+			copied = _copy_from_iter_flushcache(to, n, from);
+			done += copied;
+			*faulted = copied < n;
+			if (*faulted)
 				return done;
 		}
 	}
@@ -121,7 +121,7 @@ static ssize_t write_large(struct kiocb *iocb, struct iov_iter *from, size_t len
 	struct inode *inode = file_inode(iocb->ki_filp);
 	struct zuf_inode *zi = zuf_i(inode);
 	struct zuf_call call, mapped;
-	bool bad = false;
+	bool faulted = false;
 	size_t copied = 0;
 	ssize_t res;
 	int id;
@@ -138,7 +138,7 @@ static ssize_t write_large(struct kiocb *iocb, struct iov_iter *from, size_t len
 	len = min_t(u64, len, call.out.value);
 	id = dax_read_lock();
 	pagefault_disable();
-	copied = copy_to_extents(&call, from, len, &bad);
+	copied = copy_to_extents(&call, from, len, &faulted);
 	pagefault_enable();
 	dax_read_unlock(id);
 	/* The data is durable before the server writes the record that makes it reachable. */
@@ -159,7 +159,7 @@ static ssize_t write_large(struct kiocb *iocb, struct iov_iter *from, size_t len
 	if (res)
 		iov_iter_revert(from, copied);
 	else
-		res = copied ? (ssize_t)copied : bad ? -EIO : -EAGAIN;
+		res = copied ? (ssize_t)copied : faulted ? -EAGAIN : -EIO;
 	/* The server died in between: what it had not committed never was. */
 	if (res == -ENOTCONN)
 		res = -ERESTART;
@@ -168,11 +168,37 @@ end:
 	return res;
 }
 
+/* How far a mapping may have something of [pos, pos + len): nothing behind the page of the end. */
+static loff_t mapped_end(struct inode *inode, loff_t pos, size_t len)
+{
+	return min_t(loff_t, pos + len, round_up(i_size_read(inode), PAGE_SIZE));
+}
+
+/* The first hole of [pos, end); none: it begins at end. */
+static int hole_find(struct inode *inode, loff_t pos, loff_t end, loff_t *hole, loff_t *hole_end)
+{
+	struct zuf_map map;
+	int err;
+
+	for (*hole = pos; *hole < end; *hole = *hole_end) {
+		err = zuf_map_get(inode, *hole, end - *hole, &map);
+		/* A page that is known as bad is no hole. */
+		if (err == -EIO)
+			map = (struct zuf_map){ .len = PAGE_SIZE - offset_in_page(*hole) };
+		else if (err)
+			return err;
+		*hole_end = min_t(u64, end, *hole + map.len);
+		if (map.flags & ZUF_EXT_HOLE)
+			break;
+	}
+	return 0;
+}
+
 /*
- * One step. The lock comes before the slot: who has a slot waits for the server alone, or all slots could be held by writers that
- * wait for page faults that wait for slots.
+ * The lock comes before the slot: who has a slot waits for the server alone, or all slots could be held by writers that wait for
+ * page faults that wait for slots.
  */
-static ssize_t write_step(struct kiocb *iocb, struct iov_iter *from, size_t len, bool large)
+static ssize_t write_locked(struct kiocb *iocb, struct iov_iter *from, size_t len, bool large)
 {
 	struct zuf_inode *zi = zuf_i(file_inode(iocb->ki_filp));
 	ssize_t res;
@@ -186,12 +212,59 @@ static ssize_t write_step(struct kiocb *iocb, struct iov_iter *from, size_t len,
 	return res;
 }
 
+/*
+ * Into what may be a hole inside of the file: its pages of zeros are taken from mappings. Other entries of the dax core stay: one
+ * that is clean may stand for 2 MiB, with page tables and users beside what is written. Faults wait meanwhile: one that stores to
+ * the hole has the dax core's lock of its entry, and waits for alloc_lock.
+ */
+static ssize_t write_hole(struct kiocb *iocb, struct iov_iter *from, size_t len, loff_t end, bool large)
+{
+	struct inode *inode = file_inode(iocb->ki_filp);
+	struct address_space *mapping = inode->i_mapping;
+	loff_t hole = end, hole_end = end;
+	ssize_t res = 0;
+
+	filemap_invalidate_lock(mapping);
+	if (!mapping_empty(mapping))
+		res = hole_find(inode, iocb->ki_pos, end, &hole, &hole_end);
+	if (!res) {
+		/* One hole at a time. */
+		if (hole_end < end)
+			len = hole_end - iocb->ki_pos;
+		res = write_locked(iocb, from, len, large);
+		/* Behind it: they may be what is written. */
+		if (hole < end)
+			invalidate_inode_pages2_range(mapping, hole >> PAGE_SHIFT, (hole_end - 1) >> PAGE_SHIFT);
+	}
+	filemap_invalidate_unlock(mapping);
+	return res;
+}
+
+static ssize_t write_step(struct kiocb *iocb, struct iov_iter *from, size_t len, bool large)
+{
+	struct inode *inode = file_inode(iocb->ki_filp);
+	struct address_space *mapping = inode->i_mapping;
+	loff_t pos = iocb->ki_pos, end = mapped_end(inode, pos, len);
+	ssize_t res;
+
+	if (zuf_has_dax(zuf_sb_of(inode->i_sb))) {
+		if (pos < end && !zuf_extents_writable(zuf_i(inode), pos, end - pos))
+			return write_hole(iocb, from, len, end, large);
+		return write_locked(iocb, from, len, large);
+	}
+	res = write_locked(iocb, from, len, large);
+	if (res > 0 && !mapping_empty(mapping))
+		invalidate_inode_pages2_range(mapping, pos >> PAGE_SHIFT, (pos + res - 1) >> PAGE_SHIFT);
+	return res;
+}
+
 /* Through the server, in pieces. Bytes, or a negative errno when none were written. */
 static ssize_t write_by_server(struct kiocb *iocb, struct iov_iter *from)
 {
 	struct inode *inode = file_inode(iocb->ki_filp);
 	bool dax = zuf_has_dax(zuf_sb_of(inode->i_sb));
 	ssize_t done = 0, n = 0;
+	bool settled = false;
 
 	while (iov_iter_count(from)) {
 		size_t len = min_t(size_t, iov_iter_count(from), WRITE_CHUNK_MAX - (iocb->ki_pos & (WRITE_CHUNK_MAX - 1)));
@@ -207,8 +280,9 @@ static ssize_t write_by_server(struct kiocb *iocb, struct iov_iter *from)
 			cond_resched();
 			continue;
 		}
-		if (n == -ENOSPC && !llist_empty(&zuf_sb_of(inode->i_sb)->forgets)) {
-			zuf_forgets_flush(zuf_sb_of(inode->i_sb));
+		/* What was deleted may be free space in a moment. */
+		if (n == -ENOSPC && !settled && !zuf_forgets_settle(zuf_sb_of(inode->i_sb))) {
+			settled = true;
 			continue;
 		}
 		if (n < 0)

@@ -46,9 +46,10 @@ static int xattr_set(struct inode *inode, const char *name, const void *value, s
 
 	if (strlen(name) > ZUF_NAME_BYTES_MAX)
 		return -ERANGE;
+	mutex_lock(&zuf_i(inode)->alloc_lock);
 	err = zuf_call_begin(&call, zuf_sb_of(inode->i_sb), op, zuf_i(inode)->node);
 	if (err)
-		return err;
+		goto unlock;
 	zuf_call_name(&call, name, strlen(name));
 	call.in->flags = flags;
 	if (value) {
@@ -66,6 +67,8 @@ static int xattr_set(struct inode *inode, const char *name, const void *value, s
 	else if (!err && call.out.has_attr)
 		zuf_attr_apply(inode, &call.out.attr);
 	zuf_call_end(&call);
+unlock:
+	mutex_unlock(&zuf_i(inode)->alloc_lock);
 	return err;
 }
 

@@ -6,7 +6,8 @@
  *
  *  - s_umount, inode locks of the VFS
  *  - mapping->invalidate_lock: faults share it, whatever takes blocks away has it alone
- *  - zuf_inode.alloc_lock: allocation in a file, writes against faults. Under it, user memory is copied with faults off
+ *  - zuf_inode.alloc_lock: allocation in a file, writes against faults; the order of replies with attributes. Under it, user memory
+ *    is copied with faults off
  *  - zuf_sb.attach_lock: attaching to a new server
  *  - zuf_server_lock: the server, types, the table of mounts
  *  - zuf_slot.lock, under it zuf_cpu.lock; zuf_inode.ext_lock, zuf_inode.lock: short, nothing else is taken under them
@@ -171,7 +172,7 @@ struct zuf_forget {
 
 struct zuf_inode {
 	u64 node;
-	spinlock_t lock; /* n_refs */
+	spinlock_t lock; /* n_refs, times */
 	u64 n_refs; /* that the server counts for us */
 	u64 ref_epoch; /* which server */
 	struct zuf_forget *forget;
@@ -245,11 +246,15 @@ struct inode *zuf_call_inode(struct zuf_call *call);
 struct inode *zuf_find_inode(struct super_block *sb, u64 node);
 /* From the handle alone. */
 struct inode *zuf_iget_node(struct super_block *sb, u64 node);
-/* Everything, the size too: under the inode's lock. */
+/* Everything, the size too: under the inode's lock and, from before the call, a file's alloc_lock. */
 void zuf_attr_apply(struct inode *inode, const struct zuf_attr *attr);
+/* What names that come and go change of what they stand for. */
+void zuf_attr_apply_links(struct inode *inode, const struct zuf_attr *attr);
 /* Of a new inode. */
 void zuf_attr_init(struct inode *inode, const struct zuf_attr *attr);
 void zuf_forgets_flush(struct zuf_sb *zsb);
+/* Sends them, and waits for those that are on their way: what was deleted is free space then. -EINTR: killed. */
+int zuf_forgets_settle(struct zuf_sb *zsb);
 void zuf_forgets_drop(struct zuf_sb *zsb);
 int zuf_hold_inodes(struct zuf_sb *zsb, u64 epoch);
 int zuf_call_begin_attach(struct zuf_call *call, struct zuf_sb *zsb, enum zuf_op op, u64 node);
@@ -264,7 +269,10 @@ int zuf_update_time(struct inode *inode, enum fs_update_time type, unsigned int 
 #endif
 int zuf_fileattr_get(struct dentry *dentry, struct zuf_fileattr *fa);
 int zuf_fileattr_set(struct mnt_idmap *idmap, struct dentry *dentry, struct zuf_fileattr *fa);
-/* Faults and page tables let go of [start, end): the caller holds the inode's lock and invalidate_lock. */
+/*
+ * Pages of [start, end] are unmapped, flushed, and forgotten. The caller holds the inode's lock and invalidate_lock, which is let
+ * go of and taken again. -ERESTARTSYS, or what the flush says: then nothing has been forgotten.
+ */
 int zuf_break_layouts(struct inode *inode, loff_t start, loff_t end);
 
 extern const struct inode_operations zuf_dir_iops;
@@ -316,6 +324,8 @@ extern const struct iomap_ops zuf_report_ops;
 extern const struct vm_operations_struct zuf_dax_vm_ops;
 /* What is at off: from the cache or from the server. */
 int zuf_map_get(struct inode *inode, u64 off, u64 len, struct zuf_map *out);
+/* The same, under alloc_lock. */
+int zuf_map_get_locked(struct inode *inode, u64 off, u64 len, struct zuf_map *out);
 void *zuf_dax_kaddr(struct zuf_sb *zsb, u64 dev_off, size_t *len);
 /* A fault that reaches the end of the file; 0: the dax core may go on. */
 vm_fault_t zuf_tail_fault(struct vm_fault *vmf, pgoff_t last, bool huge);

@@ -130,6 +130,8 @@ check_kernel() # KERNEL ARGUMENT-OF-BOOT...
 	row_cases "$1" "memfs" "$log" memfs_
 	row_cases "$1" "64 MiB mapped: at most 64 faults" "$log" mapping_of
 	row_cases "$1" "zeros behind the end of file in mappings" "$log" tail_
+	row_cases "$1" "mappings of files that change" "$log" entries_
+	row_cases "$1" "attributes that change from several sides" "$log" attributes_
 	row_cases "$1" "warm calls, programs, zusctl stats" "$log" "warm_|programs_|zusctl_"
 	row_cases "$1" "overlayfs, file handles" "$log" "upper_|handles_"
 	row_cases "$1" "applications: $(apps_of "$log")" "$log" app_

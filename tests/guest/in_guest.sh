@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-3-Clause
-# All tests of one boot, in the guest, as TAP: in_guest.sh [SUITE...]. Suites: readme session memfs posix model huge tail use apps kill liar;
-# on the debug kernel also: fault, leak (with fault in it), watch.
+# All tests of one boot, in the guest, as TAP: in_guest.sh [SUITE...]. Suites: readme session memfs posix model huge tail entries attrs use
+# apps kill liar; on the debug kernel also: fault, leak (with fault in it), watch.
 # GUEST_LEVEL=long: all there is; quick (default): fewer kills, applications, names that come and go.
 # GUEST_KILLS, GUEST_MODEL_S, GUEST_APPS, GUEST_POSIX say so one by one. GUEST_SLOW: that many times the time.
 set -u
@@ -411,6 +411,28 @@ suite_tail()
 	umount $MNT
 }
 
+# --- what mappings know while the file changes ---------------------------------------------------------------------------------------------
+
+ENTRIES=$top/tests/guest/entries.py
+
+suite_entries()
+{
+	fresh_mount
+	tap_case "entries_that_go_are_flushed_first" 200 "$ENTRIES" flush $MNT
+	tap_case "entries_of_2_MiB_go_from_all_mappings" 200 "$ENTRIES" two $MNT
+	tap_case "entries_that_are_clean_outlive_writes_beside_them" 200 "$ENTRIES" clean $MNT
+	tap_case "entries_of_pages_that_are_held_are_waited_for" 120 "$ENTRIES" pinned $MNT
+	tap_case "entries_of_holes_are_stored_and_written_at_once" 200 "$ENTRIES" holes $MNT 15
+	umount $MNT
+}
+
+suite_attrs()
+{
+	fresh_mount
+	tap_case "attributes_from_several_sides_are_the_devices" 200 "$top/tests/guest/attrs.py" $MNT ${GUEST_ATTRS_S:-15}
+	umount $MNT
+}
+
 # --- what others build on it: programs, overlayfs, NFS's handles, the counters --------------------------------------------------------------
 
 overlay_mount()
@@ -772,7 +794,7 @@ grep_locks()
 
 mkdir -p $MNT
 device_prepare
-for suite in ${*:-readme session memfs posix model huge tail use apps kill liar}; do
+for suite in ${*:-readme session memfs posix model huge tail entries attrs use apps kill liar}; do
 	"suite_$suite"
 done
 if [ -e /sys/kernel/zuf ]; then

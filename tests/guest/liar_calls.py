@@ -54,6 +54,7 @@ OPS = [
     lambda: os.statvfs(root),
     lambda: os.pread(rand.choice(fds), rand.randint(1, 1 << 17), rand.randint(0, 1 << 24)),
     lambda: os.pwrite(rand.choice(fds), b'y' * rand.choice([1, 4096, 60000, 300000]), rand.randint(0, 1 << 22)),
+    lambda: os.pwrite(rand.choice(fds), b'y' * 300000, 1 << 30),
     lambda: os.posix_fallocate(rand.choice(fds), rand.randint(0, 1 << 20), 4096),
     lambda: os.lseek(rand.choice(fds), rand.randint(0, 1 << 20), os.SEEK_HOLE),
     lambda: os.fsync(rand.choice(fds)),
