@@ -41,7 +41,6 @@ static int call_take(struct zuf_call *call)
 		err = call_take_slot(call);
 		if (err)
 			return err;
-		call->in = zuf_slot_request(call->slot);
 		if (likely(call->slot->epoch == READ_ONCE(call->zsb->epoch)) || call->attaching)
 			return 0;
 		zuf_slot_release(call->slot);
@@ -62,6 +61,9 @@ static int call_begin(struct zuf_call *call, struct zuf_sb *zsb, enum zuf_op op,
 	err = call_take(call);
 	if (err)
 		return err;
+	call->in = &call->request;
+	call->data_len = 0;
+	call->forgets = NULL;
 	memset(call->in, 0, sizeof(*call->in));
 	call->in->op = op;
 	call->in->mount = zsb->id;
@@ -81,22 +83,24 @@ int zuf_call_begin_attach(struct zuf_call *call, struct zuf_sb *zsb, enum zuf_op
 	return call_begin(call, zsb, op, node);
 }
 
-void *zuf_call_room(struct zuf_call *call, size_t len)
+int zuf_call_data(struct zuf_call *call, const void *data, size_t len)
 {
-	size_t used = call->in->name_len + call->in->name2_len;
-
-	return len <= ZUF_IN_LEN - used ? call->slot->buf + ZUF_IN_OFF + used : NULL;
+	if (len > ZUF_IN_LEN - call->in->name_len - call->in->name2_len)
+		return -ENOSPC;
+	call->data = data;
+	call->data_len = len;
+	return 0;
 }
 
 void zuf_call_name(struct zuf_call *call, const char *name, u32 len)
 {
-	memcpy(call->slot->buf + ZUF_IN_OFF, name, len);
+	call->name = name;
 	call->in->name_len = len;
 }
 
 void zuf_call_name2(struct zuf_call *call, const char *name, u32 len)
 {
-	memcpy(call->slot->buf + ZUF_IN_OFF + call->in->name_len, name, len);
+	call->name2 = name;
 	call->in->name2_len = len;
 }
 
@@ -115,32 +119,40 @@ static int call_take_reply(struct zuf_call *call)
 	return out->err;
 }
 
+/* Into the slot's buffer, which is not read. */
+static void call_fill(struct zuf_call *call)
+{
+	struct zuf_request *in = call->in;
+	void *at = call->slot->buf + ZUF_IN_OFF;
+
+	if (unlikely(call->forgets))
+		in->len = zuf_inode_refs(call->forgets, call->slot->epoch);
+	memcpy(zuf_slot_request(call->slot), in, sizeof(*in));
+	if (in->name_len)
+		memcpy(at, call->name, in->name_len);
+	if (in->name2_len)
+		memcpy(at + in->name_len, call->name2, in->name2_len);
+	if (call->data_len)
+		memcpy(at + in->name_len + in->name2_len, call->data, call->data_len);
+}
+
 static int call_hand_over(struct zuf_call *call)
 {
 	u64 start_ns = local_clock();
-	u32 op = call->in->op;
 	int err;
 
+	call_fill(call);
 	err = zuf_slot_send(call->slot);
-	zuf_stats_call(call->zsb, op, local_clock() - start_ns);
+	zuf_stats_call(call->zsb, call->in->op, local_clock() - start_ns);
 	return err;
 }
 
-/* The same request in a slot of the next server. */
+/* To a slot of the next server. */
 static int call_move(struct zuf_call *call)
 {
-	struct zuf_slot *old = call->slot;
-	int err;
-
+	zuf_slot_release(call->slot);
 	call->slot = NULL;
-	err = call_take(call);
-	if (!err) {
-		memcpy(call->in, zuf_slot_request(old), sizeof(*call->in));
-		memcpy(call->slot->buf + ZUF_IN_OFF, old->buf + ZUF_IN_OFF, ZUF_IN_LEN);
-		call->in->mount = call->zsb->id;
-	}
-	zuf_slot_release(old);
-	return err;
+	return call_take(call);
 }
 
 int zuf_call_send_once(struct zuf_call *call)

@@ -217,6 +217,16 @@ static void inode_add_ref(struct zuf_inode *zi, u64 epoch)
 	spin_unlock(&zi->lock);
 }
 
+u64 zuf_inode_refs(struct zuf_inode *zi, u64 epoch)
+{
+	u64 n;
+
+	spin_lock(&zi->lock);
+	n = zi->ref_epoch == epoch ? zi->n_refs : 0;
+	spin_unlock(&zi->lock);
+	return n;
+}
+
 static bool attr_is_sane(const struct zuf_attr *attr)
 {
 	switch (attr->mode & S_IFMT) {
@@ -313,9 +323,10 @@ static int hold_send(struct zuf_sb *zsb, const u64 *nodes, unsigned int n, u64 e
 	err = zuf_call_begin_attach(&call, zsb, ZUF_OP_HOLD, ZUF_NODE_ROOT);
 	if (err)
 		return err;
-	memcpy(call.slot->buf + ZUF_IN_OFF, nodes, n * sizeof(*nodes));
 	call.in->len = n;
-	err = call.slot->epoch == epoch ? zuf_call_send_once(&call) : -ENOTCONN;
+	err = zuf_call_data(&call, nodes, n * sizeof(*nodes));
+	if (!err)
+		err = call.slot->epoch == epoch ? zuf_call_send_once(&call) : -ENOTCONN;
 	zuf_call_end(&call);
 	return err;
 }

@@ -339,7 +339,7 @@ static int remove_name(struct inode *dir, struct dentry *dentry, enum zuf_op op)
 	last = unlink_is_last(dentry, op);
 	if (last) {
 		call.in->flags = ZUF_UNLINK_LAST;
-		call.in->len = zuf_i(inode)->ref_epoch == call.slot->epoch ? zuf_i(inode)->n_refs : 0;
+		call.forgets = zuf_i(inode);
 	}
 	err = zuf_call_send(&call);
 	if (err == -ENOENT && call.retried) {

@@ -51,9 +51,10 @@ static int attach_mount(struct zuf_sb *zsb, struct zuf_call *call, u64 *epoch)
 	call->in->len = zsb->dev_size;
 	call->in->rdev = zsb->sb->s_dev;
 	call->in->flags = zuf_mount_flags(zsb->sb) | (zsb->attached_once ? ZUF_MOUNT_REATTACH : 0);
-	memcpy(zuf_call_room(call, ZUF_TYPE_MAX), zsb->type->name, ZUF_TYPE_MAX);
 	*epoch = call->slot->epoch;
-	err = zuf_call_send_once(call);
+	err = zuf_call_data(call, zsb->type->name, ZUF_TYPE_MAX);
+	if (!err)
+		err = zuf_call_send_once(call);
 	if (!err)
 		err = attach_check(zsb, call, &info);
 	if (!err)

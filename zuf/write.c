@@ -63,7 +63,8 @@ static ssize_t write_small(struct kiocb *iocb, struct iov_iter *from, size_t len
 	call.in->off = iocb->ki_pos;
 	call.in->len = copied;
 	call.in->flags = write_flags(iocb);
-	res = zuf_call_send(&call);
+	/* What was copied stands in the buffer alone: the next server is not given what the dead one left of it. */
+	res = zuf_call_send_once(&call);
 	if (!res && (!call.out.value || call.out.value > copied))
 		res = -EIO;
 	if (!res) {
@@ -75,7 +76,7 @@ static ssize_t write_small(struct kiocb *iocb, struct iov_iter *from, size_t len
 	zuf_call_end(&call);
 	if (res < (ssize_t)copied)
 		iov_iter_revert(from, res < 0 ? copied : copied - res);
-	return res;
+	return res == -ENOTCONN ? -ERESTART : res;
 }
 
 /*

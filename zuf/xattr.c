@@ -41,7 +41,6 @@ static int xattr_set(struct inode *inode, const char *name, const void *value, s
 {
 	enum zuf_op op = value ? ZUF_OP_SETXATTR : ZUF_OP_REMOVEXATTR;
 	struct zuf_call call;
-	void *room;
 	int err;
 
 	if (strlen(name) > ZUF_NAME_BYTES_MAX)
@@ -53,12 +52,8 @@ static int xattr_set(struct inode *inode, const char *name, const void *value, s
 	zuf_call_name(&call, name, strlen(name));
 	call.in->flags = flags;
 	if (value) {
-		room = zuf_call_room(&call, size);
 		call.in->len = size;
-		if (room)
-			memcpy(room, value, size);
-		else
-			err = -ENOSPC;
+		err = zuf_call_data(&call, value, size);
 	}
 	if (!err)
 		err = zuf_call_send(&call);

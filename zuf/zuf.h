@@ -197,19 +197,30 @@ static inline struct zuf_inode *zuf_i(const struct inode *inode)
 
 /* --- calls (call.c) --------------------------------------------------------------------------- */
 
+/*
+ * The request is made here and copied to the slot's buffer when it is sent: the server can write there at any time, so nothing
+ * that it shows is read again. Names and data stay the caller's until the call has ended: they are copied again when the request
+ * goes to the next server.
+ */
 struct zuf_call {
 	struct zuf_sb *zsb;
 	struct zuf_slot *slot;
-	struct zuf_request *in; /* in the slot's buffer */
+	struct zuf_request *in; /* request */
 	bool retried; /* the server died once; the request may have been done */
 	bool attaching;
+	u32 data_len; /* bytes */
+	const void *name;
+	const void *name2;
+	const void *data; /* behind the names */
+	struct zuf_inode *forgets; /* in->len: the references on it, as the server counts that gets the request */
+	struct zuf_request request;
 	struct zuf_reply out; /* the reply, copied and checked */
 };
 
 /* Gets a slot, waiting for one (and for a server) as the mount's options say. -EIO, -EINTR, -ENOTCONN. */
 int zuf_call_begin(struct zuf_call *call, struct zuf_sb *zsb, enum zuf_op op, u64 node);
-/* Room in the in area; NULL: too much. */
-void *zuf_call_room(struct zuf_call *call, size_t len);
+/* Behind the names. -ENOSPC: too much. */
+int zuf_call_data(struct zuf_call *call, const void *data, size_t len);
 void zuf_call_name(struct zuf_call *call, const char *name, u32 len);
 void zuf_call_name2(struct zuf_call *call, const char *name, u32 len);
 /* 0 or what the server said. On every return zuf_call_end() is due. */
@@ -244,6 +255,8 @@ struct inode *zuf_iget(struct super_block *sb, const struct zuf_attr *attr, u64 
 struct inode *zuf_call_inode(struct zuf_call *call);
 /* The one in memory, or NULL. */
 struct inode *zuf_find_inode(struct super_block *sb, u64 node);
+/* References that the server of this epoch counts for us. */
+u64 zuf_inode_refs(struct zuf_inode *zi, u64 epoch);
 /* From the handle alone. */
 struct inode *zuf_iget_node(struct super_block *sb, u64 node);
 /* Everything, the size too: under the inode's lock and, from before the call, a file's alloc_lock. */

@@ -2,7 +2,7 @@
 /*
  * A server that lies: takes the control root, registers the type "badfs", opens mounts as it should, and answers everything else
  * with what is half sane and half noise; meanwhile it takes extents back, of inodes that are there or not, and of a mount that
- * comes and goes. The kernel must survive it: badserver ROOT SECONDS SEED
+ * comes and goes, and stores noise to the requests. The kernel must survive it: badserver ROOT SECONDS SEED
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -30,6 +30,7 @@ struct liar {
 
 static const char *root;
 static uint32_t mount_id; /* atomic: the last that was mounted */
+static int mounted; /* the first request is MOUNT; what it says of itself is not true for long */
 
 static uint64_t rand_next(struct liar *l)
 {
@@ -135,7 +136,8 @@ static void lie(struct liar *l)
 	struct zuf_reply *rep = (struct zuf_reply *)(l->buf + ZUF_REPLY_OFF);
 
 	memset(rep, 0, sizeof(*rep));
-	if (req->op == ZUF_OP_MOUNT) {
+	if (!mounted || req->op == ZUF_OP_MOUNT) {
+		mounted = 1;
 		__atomic_store_n(&mount_id, req->mount, __ATOMIC_RELAXED);
 		mount_make(l, rep);
 		return;
@@ -180,6 +182,26 @@ static void take_back(struct liar *l, int fd)
 	ioctl(fd, ZUF_IOC_INVALIDATE, &arg);
 }
 
+/* Stores to what the kernel asks, while it asks. */
+static void *scribble_run(void *arg)
+{
+	struct liar *liars = arg, rand = { .rand = 88172645463325252ull };
+
+	for (;;) {
+		for (unsigned int i = 0; i < N_SLOTS; i++) {
+			struct zuf_request *req = (struct zuf_request *)(liars[i].buf + ZUF_REQUEST_OFF);
+			uint32_t len = chance(&rand, 2) ? 0x00f00000 : (uint32_t)rand_next(&rand);
+
+			__atomic_store_n(&req->name_len, len, __ATOMIC_RELAXED);
+			__atomic_store_n(&req->name2_len, len, __ATOMIC_RELAXED);
+			__atomic_store_n(&req->op, (uint32_t)rand_next(&rand) % (ZUF_OP_COUNT + 1), __ATOMIC_RELAXED);
+		}
+		if (chance(&rand, 1000))
+			usleep(1000);
+	}
+	return NULL;
+}
+
 int main(int argc, char **argv)
 {
 	struct zuf_server_arg server = { .version = ZUF_ABI_VERSION };
@@ -209,7 +231,7 @@ int main(int argc, char **argv)
 		if (liars[i].buf == MAP_FAILED || pthread_create(&thread, NULL, liar_run, &liars[i]))
 			return 1;
 	}
-	if (ioctl(fd, ZUF_IOC_READY))
+	if (ioctl(fd, ZUF_IOC_READY) || pthread_create(&thread, NULL, scribble_run, liars))
 		return 1;
 	taker.rand = strtoull(argv[3], NULL, 0) + N_SLOTS + 1;
 	for (end = time(NULL) + atoi(argv[2]); time(NULL) < end; usleep(500))

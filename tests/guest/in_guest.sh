@@ -596,6 +596,51 @@ liar()
 	umount $MNT && umount $ZUF_ROOT && rmmod zuf && return $rc
 }
 
+# --- servers that are honest but for one thing: tests/guest/oddserver.c -------------------------------------------------------------------
+
+odd_start() # MODE
+{
+	local i
+
+	"$BUILD/tests/guest/oddserver" $ZUF_ROOT "$1" &
+	ODD=$!
+	for i in $(seq 100); do
+		[ "$(cat /sys/kernel/zuf/state)" != served ] || return 0
+		sleep 0.1
+	done
+	return 1
+}
+
+odd_kill()
+{
+	kill -9 $ODD
+	wait $ODD 2>/dev/null
+	return 0
+}
+
+odd_mount() # MODE [OPTIONS]
+{
+	odd_start "$1" && mount -i -t oddfs ${2:+-o "$2"} $DEV $MNT
+}
+
+# Makes two names and more, which come to nothing, while the server stores to their lengths.
+odd_store()
+{
+	odd_mount store || return 1
+	timeout 30 python3 - $MNT <<-'END'
+	import os, sys, time
+	end = time.monotonic() + 8
+	while time.monotonic() < end:
+	    for call in (lambda: os.symlink('x' * 3000, sys.argv[1] + '/l'), lambda: os.rename(sys.argv[1] + '/f', sys.argv[1] + '/' + 'g' * 200)):
+	        try:
+	            call()
+	        except OSError:
+	            pass
+	END
+	odd_kill
+	umount $MNT
+}
+
 report() # NAME FUNCTION: in this shell
 {
 	TAP_N=$((TAP_N + 1))
@@ -667,6 +712,7 @@ suite_liar()
 		kill $SERVER_PID
 		wait $SERVER_PID
 	fi
+	report "a_server_that_stores_to_requests_does_no_harm" odd_store
 	report "a_server_that_lies_does_no_harm" liar
 }
 

@@ -1,0 +1,224 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * A server that is honest but for one thing: type "oddfs", a root directory and the file "f" in it, whose bytes are the first of
+ * the device. oddserver ROOT MODE
+ *
+ *   honest  nothing is wrong
+ *   store   stores to the lengths of its requests, all the time
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "uapi/zuf.h"
+
+#define N_SLOTS 8
+#define NODE_ROOT 1u
+#define NODE_FILE 2u
+#define FILE_BYTES 65536u
+
+struct slot {
+	int fd;
+	uint8_t *buf;
+};
+
+static const char *root, *mode;
+static struct slot slots[N_SLOTS];
+
+static int mode_is(const char *name)
+{
+	return !strcmp(mode, name);
+}
+
+static void die(const char *what)
+{
+	perror(what);
+	exit(1);
+}
+
+static int channel_open(void)
+{
+	char path[512];
+	int fd;
+
+	snprintf(path, sizeof(path), "%s/" ZUF_FILE_CHANNEL, root);
+	fd = open(path, O_RDWR | O_CLOEXEC);
+	if (fd < 0)
+		die(path);
+	return fd;
+}
+
+/* --- answers ---------------------------------------------------------------------------------- */
+
+static int attr_fill(struct zuf_attr *attr, uint64_t node)
+{
+	memset(attr, 0, sizeof(*attr));
+	if (node != NODE_ROOT && node != NODE_FILE)
+		return -ESTALE;
+	attr->node = attr->ino = node;
+	attr->mode = node == NODE_ROOT ? S_IFDIR | 0777 : S_IFREG | 0666;
+	attr->nlink = node == NODE_ROOT ? 2 : 1;
+	attr->size = node == NODE_ROOT ? 0 : FILE_BYTES;
+	attr->blocks = attr->size / 512;
+	attr->hints = ZUF_HINT_NO_ACL | ZUF_HINT_NO_DEFAULT_ACL | ZUF_HINT_NO_CAPABILITY;
+	return 0;
+}
+
+static int answer_attr(struct zuf_reply *rep, uint64_t node)
+{
+	int err = attr_fill(&rep->attr, node);
+
+	rep->has_attr = !err;
+	return err;
+}
+
+static int answer_mount(struct slot *s, struct zuf_reply *rep)
+{
+	struct zuf_mount_info *info = (struct zuf_mount_info *)(s->buf + ZUF_OUT_OFF);
+
+	memset(info, 0, sizeof(*info));
+	info->max_file_size = 1ull << 40;
+	info->flags = ZUF_INFO_KEEP_EXTENTS;
+	info->time_gran_ns = 1;
+	rep->out_len = sizeof(*info);
+	return answer_attr(rep, NODE_ROOT);
+}
+
+static int answer_lookup(struct slot *s, const struct zuf_request *req, struct zuf_reply *rep)
+{
+	const char *name = (const char *)s->buf + ZUF_IN_OFF;
+
+	if (req->name_len == 1 && *name == '.')
+		return answer_attr(rep, req->node);
+	return req->name_len == 1 && *name == 'f' ? answer_attr(rep, NODE_FILE) : -ENOENT;
+}
+
+static int answer_map(struct slot *s, const struct zuf_request *req, struct zuf_reply *rep)
+{
+	struct zuf_extent *ext = (struct zuf_extent *)(s->buf + ZUF_EXTENTS_OFF);
+
+	if (req->off >= FILE_BYTES)
+		return 0;
+	*ext = (struct zuf_extent){ .len = FILE_BYTES - req->off, .dev_off = req->off };
+	rep->n_ext = 1;
+	rep->value = ext->len;
+	return 0;
+}
+
+static int answer_op(struct slot *s, const struct zuf_request *req, struct zuf_reply *rep)
+{
+	switch (req->op) {
+	case ZUF_OP_MOUNT:
+		return answer_mount(s, rep);
+	case ZUF_OP_LOOKUP:
+		return answer_lookup(s, req, rep);
+	case ZUF_OP_GETATTR:
+	case ZUF_OP_SETATTR:
+	case ZUF_OP_ATIME:
+		return answer_attr(rep, req->node);
+	case ZUF_OP_MAP:
+		return answer_map(s, req, rep);
+	case ZUF_OP_UMOUNT:
+	case ZUF_OP_REMOUNT:
+	case ZUF_OP_FORGET:
+	case ZUF_OP_READDIR:
+		return 0;
+	default:
+		return -EOPNOTSUPP;
+	}
+}
+
+static void *slot_run(void *arg)
+{
+	struct slot *s = arg;
+	struct zuf_reply *rep = (struct zuf_reply *)(s->buf + ZUF_REPLY_OFF);
+	struct zuf_request req;
+
+	for (;;) {
+		if (!ioctl(s->fd, ZUF_IOC_WAIT)) {
+			memcpy(&req, s->buf + ZUF_REQUEST_OFF, sizeof(req));
+			memset(rep, 0, sizeof(*rep));
+			rep->err = answer_op(s, &req, rep);
+		} else if (errno != EINTR) {
+			return NULL;
+		}
+	}
+}
+
+/* --- what is odd ------------------------------------------------------------------------------ */
+
+static void *store_run(void *arg)
+{
+	(void)arg;
+	for (;;) {
+		for (unsigned int i = 0; i < N_SLOTS; i++) {
+			struct zuf_request *req = (struct zuf_request *)(slots[i].buf + ZUF_REQUEST_OFF);
+
+			__atomic_store_n(&req->name_len, 0x00f00000, __ATOMIC_RELAXED);
+			__atomic_store_n(&req->name2_len, 0x00f00000, __ATOMIC_RELAXED);
+		}
+	}
+	return NULL;
+}
+
+/* --- start ------------------------------------------------------------------------------------ */
+
+static void thread_new(void *(*run)(void *arg), void *arg)
+{
+	pthread_t thread;
+
+	if (pthread_create(&thread, NULL, run, arg))
+		die("pthread_create");
+}
+
+static int server_new(void)
+{
+	struct zuf_server_arg server = { .version = ZUF_ABI_VERSION };
+	struct zuf_type_arg type = { .name = "oddfs", .flags = ZUF_TYPE_DEVICE };
+	int fd = channel_open();
+
+	if (ioctl(fd, ZUF_IOC_SERVER, &server) || ioctl(fd, ZUF_IOC_TYPE, &type))
+		die("server");
+	return fd;
+}
+
+static void slot_new(struct slot *s, unsigned int cpu)
+{
+	struct zuf_channel_arg arg = { .cpu = cpu };
+
+	s->fd = channel_open();
+	if (ioctl(s->fd, ZUF_IOC_CHANNEL, &arg))
+		die("channel");
+	s->buf = mmap(NULL, ZUF_BUFFER_LEN, PROT_READ | PROT_WRITE, MAP_SHARED, s->fd, 0);
+	if (s->buf == MAP_FAILED)
+		die("mmap");
+}
+
+int main(int argc, char **argv)
+{
+	int fd;
+
+	if (argc != 3)
+		return 2;
+	root = argv[1];
+	mode = argv[2];
+	fd = server_new();
+	for (unsigned int i = 0; i < N_SLOTS; i++) {
+		slot_new(&slots[i], i % 2);
+		thread_new(slot_run, &slots[i]);
+	}
+	if (ioctl(fd, ZUF_IOC_READY))
+		die("ready");
+	if (mode_is("store"))
+		thread_new(store_run, NULL);
+	for (;;)
+		pause();
+}
