@@ -146,19 +146,27 @@ static int channel_become_slot(struct zuf_channel *ch, void __user *uarg)
 	return 0;
 }
 
-/* Takes the extents of [off, end) back, and the pages that show them. */
+/*
+ * Takes the extents of [off, end) back, and the pages that show them. Whole pages, or the rest of one would be found again. end: at
+ * most that of the longest file.
+ */
 static int inode_invalidate(struct inode *inode, u64 off, u64 end)
 {
+	loff_t start = off & PAGE_MASK, last = (end - 1) | ~PAGE_MASK;
+	struct address_space *mapping = inode->i_mapping;
 	int err;
 
+	/* That of a block device's node may be the device's own. */
+	if (!S_ISREG(inode->i_mode))
+		return 0;
 	inode_lock(inode);
-	filemap_invalidate_lock(inode->i_mapping);
-	err = zuf_break_layouts(inode, off, end - 1);
+	filemap_invalidate_lock(mapping);
+	err = zuf_break_layouts(inode, start, last);
 	if (!err) {
-		truncate_inode_pages_range(inode->i_mapping, off, end - 1);
-		zuf_extents_drop(zuf_i(inode), off, end);
+		truncate_inode_pages_range(mapping, start, last);
+		zuf_extents_drop(zuf_i(inode), start, (u64)last + 1);
 	}
-	filemap_invalidate_unlock(inode->i_mapping);
+	filemap_invalidate_unlock(mapping);
 	inode_unlock(inode);
 	return err;
 }

@@ -164,8 +164,9 @@ static int sb_make_root(struct zuf_sb *zsb, const struct zuf_attr *attr, u64 epo
 static void sb_close(struct zuf_sb *zsb)
 {
 	zsb->dead = true;
-	zuf_devmaps_kill(zsb);
+	/* First the number: who has it can make a window. */
 	zuf_mount_id_put(zsb);
+	zuf_devmaps_kill(zsb);
 	zuf_stats_free(zsb);
 	zuf_dax_put(zsb);
 }

@@ -641,6 +641,23 @@ odd_store()
 	umount $MNT
 }
 
+# Mounts that fail and mounts that end, while the server works on them.
+odd_ends()
+{
+	local i done=0
+
+	odd_start ends || return 1
+	for i in $(seq 20); do
+		mount -i -t oddfs $DEV $MNT 2>/dev/null || continue
+		head -c 65536 $MNT/f | wc -c | grep -qx 65536 || return 1
+		umount $MNT || return 1
+		done=$((done + 1))
+	done
+	odd_kill
+	echo "$done mounts"
+	[ $done = 10 ]
+}
+
 report() # NAME FUNCTION: in this shell
 {
 	TAP_N=$((TAP_N + 1))
@@ -713,6 +730,7 @@ suite_liar()
 		wait $SERVER_PID
 	fi
 	report "a_server_that_stores_to_requests_does_no_harm" odd_store
+	report "mounts_end_while_the_server_takes_extents_back" odd_ends
 	report "a_server_that_lies_does_no_harm" liar
 }
 

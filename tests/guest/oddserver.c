@@ -5,6 +5,7 @@
  *
  *   honest  nothing is wrong
  *   store   stores to the lengths of its requests, all the time
+ *   ends    takes extents back and asks for windows all the time; of each two mounts one fails late
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -32,6 +33,7 @@ struct slot {
 
 static const char *root, *mode;
 static struct slot slots[N_SLOTS];
+static unsigned int n_mounts;
 
 static int mode_is(const char *name)
 {
@@ -89,6 +91,8 @@ static int answer_mount(struct slot *s, struct zuf_reply *rep)
 	info->flags = ZUF_INFO_KEEP_EXTENTS;
 	info->time_gran_ns = 1;
 	rep->out_len = sizeof(*info);
+	if (mode_is("ends") && n_mounts++ % 2)
+		return 0;
 	return answer_attr(rep, NODE_ROOT);
 }
 
@@ -169,6 +173,40 @@ static void *store_run(void *arg)
 	return NULL;
 }
 
+/* Of mounts that come and go, of which it knows no more than that their numbers are small. */
+static void *invalidate_run(void *arg)
+{
+	struct zuf_invalidate_arg inval = { .node = NODE_FILE };
+	const int fd = *(const int *)arg;
+	uint64_t n = 0;
+
+	for (;; n++) {
+		inval.mount = (uint32_t)(n % 64);
+		inval.off = n * 1001 % FILE_BYTES;
+		inval.len = n % 7 ? n % 10000 : UINT64_MAX;
+		ioctl(fd, ZUF_IOC_INVALIDATE, &inval);
+		if (n % 64 == 0)
+			usleep(5000);
+	}
+	return NULL;
+}
+
+static void *window_run(void *arg)
+{
+	char path[512];
+
+	(void)arg;
+	snprintf(path, sizeof(path), "%s/" ZUF_FILE_DEVICE, root);
+	for (uint32_t n = 0;; n++) {
+		struct zuf_device_arg device = { .mount = n % 64 };
+		int fd = open(path, O_RDWR | O_CLOEXEC);
+
+		usleep(ioctl(fd, ZUF_IOC_DEVICE, &device) ? 200 : 20000);
+		close(fd);
+	}
+	return NULL;
+}
+
 /* --- start ------------------------------------------------------------------------------------ */
 
 static void thread_new(void *(*run)(void *arg), void *arg)
@@ -204,7 +242,7 @@ static void slot_new(struct slot *s, unsigned int cpu)
 
 int main(int argc, char **argv)
 {
-	int fd;
+	static int fd;
 
 	if (argc != 3)
 		return 2;
@@ -219,6 +257,10 @@ int main(int argc, char **argv)
 		die("ready");
 	if (mode_is("store"))
 		thread_new(store_run, NULL);
+	if (mode_is("ends")) {
+		thread_new(invalidate_run, &fd);
+		thread_new(window_run, NULL);
+	}
 	for (;;)
 		pause();
 }
