@@ -2,8 +2,8 @@
 /*
  * The control root (mount -t zuf nodev /sys/fs/zuf) and the roles of its files: server, slot.
  *
- * One server at a time. What it registers (types, mounts) outlives it; the next one takes over. CAP_SYS_ADMIN is asked for when a
- * role is given, whatever the modes of the files say.
+ * One server at a time. What it registers (types, mounts) outlives it; the next one takes over. Its slots do not: they end with it,
+ * even if their files stay. CAP_SYS_ADMIN is asked for when a role is given, whatever the modes of the files say.
  */
 #include <linux/capability.h>
 #include <linux/idr.h>
@@ -27,11 +27,13 @@ struct zuf_channel {
 	struct mutex lock; /* role */
 	enum zuf_role role;
 	struct zuf_slot *slot;
-	u64 epoch;
+	struct list_head link; /* zuf_slots */
+	u64 epoch; /* of a server; 0: it has ended */
 };
 
 DEFINE_MUTEX(zuf_server_lock);
 static struct zuf_channel *zuf_server; /* under zuf_server_lock */
+static LIST_HEAD(zuf_slots); /* channels; under zuf_server_lock */
 static u64 zuf_last_epoch; /* under zuf_server_lock */
 static u64 zuf_ready_epoch; /* written under zuf_server_lock */
 static DEFINE_IDR(zuf_mounts); /* under zuf_server_lock */
@@ -117,16 +119,37 @@ static int server_add_type(struct zuf_channel *ch, void __user *uarg)
 
 static int server_ready(struct zuf_channel *ch)
 {
+	int err;
+
 	mutex_lock(&zuf_server_lock);
+	err = ch->epoch ? 0 : -ESHUTDOWN;
 	WRITE_ONCE(zuf_ready_epoch, ch->epoch);
 	mutex_unlock(&zuf_server_lock);
 	zuf_slot_wake_waiters();
-	return 0;
+	return err;
+}
+
+/* Callers that wait for it are woken. zuf_server_lock is held. */
+static void server_end(struct zuf_channel *server)
+{
+	struct zuf_channel *ch;
+
+	server->epoch = 0;
+	WRITE_ONCE(zuf_ready_epoch, 0);
+	list_for_each_entry(ch, &zuf_slots, link)
+		zuf_slot_kill(ch->slot);
+	zuf_slot_wake_waiters();
+}
+
+static u64 server_epoch(void)
+{
+	return zuf_server ? zuf_server->epoch : 0;
 }
 
 static int channel_become_slot(struct zuf_channel *ch, void __user *uarg)
 {
 	struct zuf_channel_arg arg;
+	struct zuf_slot *slot;
 	u64 epoch;
 
 	if (copy_from_user(&arg, uarg, sizeof(arg)))
@@ -134,13 +157,23 @@ static int channel_become_slot(struct zuf_channel *ch, void __user *uarg)
 	if (arg.pad || arg.cpu >= nr_cpu_ids || !cpu_possible(arg.cpu))
 		return -EINVAL;
 	mutex_lock(&zuf_server_lock);
-	epoch = zuf_server ? zuf_server->epoch : 0;
+	epoch = server_epoch();
 	mutex_unlock(&zuf_server_lock);
 	if (!epoch)
 		return -ENOTCONN;
-	ch->slot = zuf_slot_new(arg.cpu, epoch);
-	if (!ch->slot)
+	slot = zuf_slot_new(arg.cpu, epoch);
+	if (!slot)
 		return -ENOMEM;
+	mutex_lock(&zuf_server_lock);
+	if (epoch == server_epoch()) {
+		ch->slot = slot;
+		list_add(&ch->link, &zuf_slots);
+	}
+	mutex_unlock(&zuf_server_lock);
+	if (!ch->slot) {
+		zuf_slot_put(slot);
+		return -ENOTCONN;
+	}
 	/* The slot before the role: who reads the role, without the lock, uses the slot. */
 	smp_store_release(&ch->role, ZUF_ROLE_SLOT);
 	return 0;
@@ -261,6 +294,7 @@ static int channel_open(struct inode *inode, struct file *file)
 	if (!ch)
 		return -ENOMEM;
 	mutex_init(&ch->lock);
+	INIT_LIST_HEAD(&ch->link);
 	file->private_data = ch;
 	return 0;
 }
@@ -269,13 +303,13 @@ static int channel_release(struct inode *inode, struct file *file)
 {
 	struct zuf_channel *ch = file->private_data;
 
+	mutex_lock(&zuf_server_lock);
 	if (ch->role == ZUF_ROLE_SERVER) {
-		mutex_lock(&zuf_server_lock);
+		server_end(ch);
 		zuf_server = NULL;
-		WRITE_ONCE(zuf_ready_epoch, 0);
-		mutex_unlock(&zuf_server_lock);
-		zuf_slot_wake_waiters();
 	}
+	list_del_init(&ch->link);
+	mutex_unlock(&zuf_server_lock);
 	if (ch->slot) {
 		zuf_slot_kill(ch->slot);
 		zuf_slot_put(ch->slot);

@@ -7,7 +7,7 @@
  * and sleeps. No queue: with no slot free on any CPU, callers wait for one.
  *
  * Life of the state: NEW -> FREE -> HELD -> SENT -> BUSY -> DONE -> (SENT again, or FREE). Whatever it is, DEAD follows when the
- * channel's file goes. slot->lock guards every step; DEAD slots are never on a list.
+ * server or the channel's file goes. slot->lock guards every step; DEAD slots are never on a list.
  *
  * A caller's sleep cannot be interrupted: what it asked for may be half done, and the locks that it holds guard that. The thread
  * is a process that can be killed, and its death wakes the caller. A thread of that very process that calls its own mount is the
@@ -119,12 +119,15 @@ void zuf_slot_kill(struct zuf_slot *slot)
 	wake_up_all(&slot->caller_wq);
 }
 
-static struct zuf_slot *slot_pop(struct zuf_cpu *cpu)
+/* Those of a server that is not ready are passed over; those of one that has ended are on no list. */
+static struct zuf_slot *slot_pop(struct zuf_cpu *cpu, u64 epoch)
 {
 	struct zuf_slot *slot;
 
 	spin_lock(&cpu->lock);
 	slot = list_first_entry_or_null(&cpu->free, struct zuf_slot, link);
+	if (slot && unlikely(slot->epoch != epoch))
+		slot = NULL;
 	if (slot) {
 		list_del_init(&slot->link);
 		kref_get(&slot->ref);
@@ -145,14 +148,15 @@ static struct zuf_slot *slot_hold(struct zuf_slot *slot)
 
 struct zuf_slot *zuf_slot_take(void)
 {
+	u64 epoch = zuf_server_epoch();
 	struct zuf_slot *slot;
 	int cpu;
 
-	slot = slot_pop(raw_cpu_ptr(&zuf_cpus));
+	slot = slot_pop(raw_cpu_ptr(&zuf_cpus), epoch);
 	if (likely(slot))
 		return slot_hold(slot);
 	for_each_online_cpu(cpu) {
-		slot = slot_pop(per_cpu_ptr(&zuf_cpus, cpu));
+		slot = slot_pop(per_cpu_ptr(&zuf_cpus, cpu), epoch);
 		if (slot)
 			return slot_hold(slot);
 	}

@@ -75,9 +75,9 @@ static inline struct zuf_request *zuf_slot_request(struct zuf_slot *slot)
 int zuf_slots_init(void);
 struct zuf_slot *zuf_slot_new(unsigned int cpu, u64 epoch);
 void zuf_slot_put(struct zuf_slot *slot);
-/* The file has gone: callers that wait are woken, new ones do not come. */
+/* The file or the server has gone: callers that wait are woken, new ones do not come. More than once does no harm. */
 void zuf_slot_kill(struct zuf_slot *slot);
-/* A free slot, at best one of this CPU. NULL: none. */
+/* A free slot of the server that is ready, at best one of this CPU. NULL: none. */
 struct zuf_slot *zuf_slot_take(void);
 void zuf_slot_release(struct zuf_slot *slot);
 /* Hands the request over and waits. -ENOTCONN: the server died. */

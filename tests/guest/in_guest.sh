@@ -641,6 +641,16 @@ odd_store()
 	umount $MNT
 }
 
+# Slots of a server that is none any more get no calls.
+odd_old()
+{
+	odd_mount old || return 1
+	sleep 2
+	timeout -s KILL 20 head -c 65536 $MNT/f | wc -c | grep -qx 65536 || return 1
+	timeout 20 umount $MNT || return 1
+	odd_kill
+}
+
 # Mounts that fail and mounts that end, while the server works on them.
 odd_ends()
 {
@@ -730,6 +740,7 @@ suite_liar()
 		wait $SERVER_PID
 	fi
 	report "a_server_that_stores_to_requests_does_no_harm" odd_store
+	report "slots_of_an_old_server_beside_a_new_one_get_no_calls" odd_old
 	report "mounts_end_while_the_server_takes_extents_back" odd_ends
 	report "a_server_that_lies_does_no_harm" liar
 }

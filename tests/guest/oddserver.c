@@ -5,6 +5,7 @@
  *
  *   honest  nothing is wrong
  *   store   stores to the lengths of its requests, all the time
+ *   old     has slots left of a server that it was before, which begin to wait when there is a mount
  *   ends    takes extents back and asks for windows all the time; of each two mounts one fails late
  */
 #include <errno.h>
@@ -32,7 +33,7 @@ struct slot {
 };
 
 static const char *root, *mode;
-static struct slot slots[N_SLOTS];
+static struct slot slots[N_SLOTS], old_slots[N_SLOTS];
 static unsigned int n_mounts;
 
 static int mode_is(const char *name)
@@ -91,7 +92,7 @@ static int answer_mount(struct slot *s, struct zuf_reply *rep)
 	info->flags = ZUF_INFO_KEEP_EXTENTS;
 	info->time_gran_ns = 1;
 	rep->out_len = sizeof(*info);
-	if (mode_is("ends") && n_mounts++ % 2)
+	if (__atomic_fetch_add(&n_mounts, 1, __ATOMIC_RELEASE) % 2 && mode_is("ends"))
 		return 0;
 	return answer_attr(rep, NODE_ROOT);
 }
@@ -207,6 +208,14 @@ static void *window_run(void *arg)
 	return NULL;
 }
 
+static void *old_run(void *arg)
+{
+	while (!__atomic_load_n(&n_mounts, __ATOMIC_ACQUIRE))
+		usleep(10000);
+	usleep(500000);
+	return slot_run(arg);
+}
+
 /* --- start ------------------------------------------------------------------------------------ */
 
 static void thread_new(void *(*run)(void *arg), void *arg)
@@ -249,6 +258,14 @@ int main(int argc, char **argv)
 	root = argv[1];
 	mode = argv[2];
 	fd = server_new();
+	if (mode_is("old")) {
+		for (unsigned int i = 0; i < N_SLOTS; i++) {
+			slot_new(&old_slots[i], i % 2);
+			thread_new(old_run, &old_slots[i]);
+		}
+		close(fd);
+		fd = server_new();
+	}
 	for (unsigned int i = 0; i < N_SLOTS; i++) {
 		slot_new(&slots[i], i % 2);
 		thread_new(slot_run, &slots[i]);
