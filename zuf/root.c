@@ -8,14 +8,19 @@
 #include <linux/capability.h>
 #include <linux/idr.h>
 #include <linux/module.h>
+#include <linux/pagemap.h>
+#include <linux/pid.h>
+#include <linux/sched/signal.h>
 #include <linux/slab.h>
 #include <linux/uaccess.h>
 #include <linux/vmalloc.h>
 #include <linux/wait_bit.h>
+#include <linux/workqueue.h>
 
 #include "zuf.h"
 
 #define ZUF_FEATURES 0ULL
+#define WATCH_INTERVAL HZ
 
 enum zuf_role {
 	ZUF_ROLE_NONE,
@@ -28,6 +33,7 @@ struct zuf_channel {
 	enum zuf_role role;
 	struct zuf_slot *slot;
 	struct list_head link; /* zuf_slots */
+	struct pid *process; /* of a server */
 	u64 epoch; /* of a server; 0: it has ended */
 };
 
@@ -37,6 +43,8 @@ static LIST_HEAD(zuf_slots); /* channels; under zuf_server_lock */
 static u64 zuf_last_epoch; /* under zuf_server_lock */
 static u64 zuf_ready_epoch; /* written under zuf_server_lock */
 static DEFINE_IDR(zuf_mounts); /* under zuf_server_lock */
+static void server_watch(struct work_struct *work);
+static DECLARE_DELAYED_WORK(zuf_watch, server_watch);
 
 u64 zuf_server_epoch(void)
 {
@@ -77,6 +85,51 @@ struct zuf_sb *zuf_mount_next(int *id)
 
 /* --- roles ------------------------------------------------------------------------------------ */
 
+/* Callers that wait for it are woken. zuf_server_lock is held. */
+static void server_end(struct zuf_channel *server)
+{
+	struct zuf_channel *ch;
+
+	server->epoch = 0;
+	WRITE_ONCE(zuf_ready_epoch, 0);
+	list_for_each_entry(ch, &zuf_slots, link)
+		zuf_slot_kill(ch->slot);
+	zuf_slot_wake_waiters();
+}
+
+static u64 server_epoch(void)
+{
+	return zuf_server ? zuf_server->epoch : 0;
+}
+
+static bool process_is_ending(struct pid *pid)
+{
+	const struct task_struct *task;
+	bool ending;
+
+	rcu_read_lock();
+	task = pid_task(pid, PIDTYPE_TGID);
+	ending = !task || (READ_ONCE(task->signal->flags) & SIGNAL_GROUP_EXIT) || !atomic_read(&task->signal->live);
+	rcu_read_unlock();
+	return ending;
+}
+
+/*
+ * A server that is killed ends with its process's death sentence, not with its files: a thread of it that has called a mount of
+ * its own may wait, where it cannot be killed, for a lock of somebody who waits for a slot; and a child may have the files too.
+ */
+static void server_watch(struct work_struct *work)
+{
+	mutex_lock(&zuf_server_lock);
+	if (server_epoch()) {
+		if (process_is_ending(zuf_server->process))
+			server_end(zuf_server);
+		else
+			schedule_delayed_work(&zuf_watch, WATCH_INTERVAL);
+	}
+	mutex_unlock(&zuf_server_lock);
+}
+
 static int channel_become_server(struct zuf_channel *ch, void __user *uarg)
 {
 	struct zuf_server_arg arg;
@@ -99,8 +152,10 @@ static int channel_become_server(struct zuf_channel *ch, void __user *uarg)
 		err = -EBUSY;
 	} else {
 		zuf_server = ch;
+		ch->process = get_pid(task_tgid(current));
 		ch->epoch = ++zuf_last_epoch;
 		ch->role = ZUF_ROLE_SERVER;
+		schedule_delayed_work(&zuf_watch, WATCH_INTERVAL);
 	}
 	mutex_unlock(&zuf_server_lock);
 	return err;
@@ -127,23 +182,6 @@ static int server_ready(struct zuf_channel *ch)
 	mutex_unlock(&zuf_server_lock);
 	zuf_slot_wake_waiters();
 	return err;
-}
-
-/* Callers that wait for it are woken. zuf_server_lock is held. */
-static void server_end(struct zuf_channel *server)
-{
-	struct zuf_channel *ch;
-
-	server->epoch = 0;
-	WRITE_ONCE(zuf_ready_epoch, 0);
-	list_for_each_entry(ch, &zuf_slots, link)
-		zuf_slot_kill(ch->slot);
-	zuf_slot_wake_waiters();
-}
-
-static u64 server_epoch(void)
-{
-	return zuf_server ? zuf_server->epoch : 0;
 }
 
 static int channel_become_slot(struct zuf_channel *ch, void __user *uarg)
@@ -192,8 +230,13 @@ static int inode_invalidate(struct inode *inode, u64 off, u64 end)
 	/* That of a block device's node may be the device's own. */
 	if (!S_ISREG(inode->i_mode))
 		return 0;
-	inode_lock(inode);
-	filemap_invalidate_lock(mapping);
+	/* A thread of the server that waits here must not keep its process from dying. */
+	if (down_write_killable(&inode->i_rwsem))
+		return -EINTR;
+	if (down_write_killable(&mapping->invalidate_lock)) {
+		inode_unlock(inode);
+		return -EINTR;
+	}
 	err = zuf_break_layouts(inode, start, last);
 	if (!err) {
 		truncate_inode_pages_range(mapping, start, last);
@@ -314,6 +357,7 @@ static int channel_release(struct inode *inode, struct file *file)
 		zuf_slot_kill(ch->slot);
 		zuf_slot_put(ch->slot);
 	}
+	put_pid(ch->process);
 	kfree(ch);
 	return 0;
 }
@@ -392,5 +436,6 @@ void zuf_root_exit(void)
 {
 	unregister_filesystem(&zuf_root_type);
 	sysfs_remove_mount_point(fs_kobj, "zuf");
+	cancel_delayed_work_sync(&zuf_watch);
 	idr_destroy(&zuf_mounts);
 }

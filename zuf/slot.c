@@ -9,9 +9,8 @@
  * Life of the state: NEW -> FREE -> HELD -> SENT -> BUSY -> DONE -> (SENT again, or FREE). Whatever it is, DEAD follows when the
  * server or the channel's file goes. slot->lock guards every step; DEAD slots are never on a list.
  *
- * A caller's sleep cannot be interrupted: what it asked for may be half done, and the locks that it holds guard that. The thread
- * is a process that can be killed, and its death wakes the caller. A thread of that very process that calls its own mount is the
- * exception: were it not killable, the process could not die, and its files, whose end wakes callers, would never be closed.
+ * A caller's sleep cannot be interrupted: what it asked for may be half done, and the locks that it holds guard that. The server
+ * is a process that can be killed, and its death wakes the caller, even one that is a thread of it: see server_watch().
  */
 #include <linux/ktime.h>
 #include <linux/sched/signal.h>
@@ -53,7 +52,6 @@ struct zuf_slot *zuf_slot_new(unsigned int cpu, u64 epoch)
 	slot->cpu = per_cpu_ptr(&zuf_cpus, cpu);
 	spin_lock_init(&slot->lock);
 	slot->epoch = epoch;
-	slot->owner = current->signal;
 	init_waitqueue_head(&slot->caller_wq);
 	kref_init(&slot->ref);
 	return slot;
@@ -225,7 +223,6 @@ static bool slot_is_answered(struct zuf_slot *slot)
 int zuf_slot_send(struct zuf_slot *slot)
 {
 	DEFINE_WAIT(wait);
-	bool own;
 
 	if (!slot_set_sent(slot, NULL))
 		return -ENOTCONN;
@@ -238,17 +235,14 @@ int zuf_slot_send(struct zuf_slot *slot)
 		if (slot_is_answered(slot))
 			goto answered;
 	}
-	own = unlikely(slot->owner == current->signal);
-	prepare_to_wait(&slot->caller_wq, &wait, own ? TASK_KILLABLE : TASK_UNINTERRUPTIBLE);
-	while (!slot_is_answered(slot) && !(own && fatal_signal_pending(current))) {
+	prepare_to_wait(&slot->caller_wq, &wait, TASK_UNINTERRUPTIBLE);
+	while (!slot_is_answered(slot)) {
 		schedule();
 		if (slot_is_answered(slot))
 			break;
-		prepare_to_wait(&slot->caller_wq, &wait, own ? TASK_KILLABLE : TASK_UNINTERRUPTIBLE);
+		prepare_to_wait(&slot->caller_wq, &wait, TASK_UNINTERRUPTIBLE);
 	}
 	finish_wait(&slot->caller_wq, &wait);
-	if (unlikely(!slot_is_answered(slot)))
-		return -ENOTCONN;
 answered:
 	return slot->state == ZUF_SLOT_DONE ? 0 : -ENOTCONN;
 }

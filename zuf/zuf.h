@@ -62,7 +62,6 @@ struct zuf_slot {
 	u64 sent_ns;
 	void *buf;
 	struct task_struct *server; /* that waits; under lock */
-	const struct signal_struct *owner; /* the process that made it; compared, not looked into */
 	wait_queue_head_t caller_wq;
 	struct kref ref; /* the file, and whoever holds it */
 };

@@ -602,7 +602,7 @@ odd_start() # MODE
 {
 	local i
 
-	"$BUILD/tests/guest/oddserver" $ZUF_ROOT "$1" &
+	"$BUILD/tests/guest/oddserver" $ZUF_ROOT "$1" $MNT &
 	ODD=$!
 	for i in $(seq 100); do
 		[ "$(cat /sys/kernel/zuf/state)" != served ] || return 0
@@ -649,6 +649,27 @@ odd_old()
 	timeout -s KILL 20 head -c 65536 $MNT/f | wc -c | grep -qx 65536 || return 1
 	timeout 20 umount $MNT || return 1
 	odd_kill
+}
+
+# A server that waits, where it cannot be killed, for a lock of its own caller dies all the same, and the caller gets an error.
+odd_self()
+{
+	local caller i
+
+	odd_mount self || return 1
+	stat $MNT/x >/run/stat.out 2>&1 &
+	caller=$!
+	sleep 3
+	kill -9 $ODD
+	for i in $(seq 150); do
+		kill -0 $ODD 2>/dev/null || break
+		sleep 0.1
+	done
+	! kill -0 $ODD 2>/dev/null || return 1
+	wait $ODD 2>/dev/null
+	wait $caller && return 1
+	grep -q 'Input/output error' /run/stat.out || return 1
+	timeout 20 umount $MNT
 }
 
 # Mounts that fail and mounts that end, while the server works on them.
@@ -741,6 +762,7 @@ suite_liar()
 	fi
 	report "a_server_that_stores_to_requests_does_no_harm" odd_store
 	report "slots_of_an_old_server_beside_a_new_one_get_no_calls" odd_old
+	report "a_server_that_waits_for_its_own_caller_can_be_killed" odd_self
 	report "mounts_end_while_the_server_takes_extents_back" odd_ends
 	report "a_server_that_lies_does_no_harm" liar
 }

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * A server that is honest but for one thing: type "oddfs", a root directory and the file "f" in it, whose bytes are the first of
- * the device. oddserver ROOT MODE
+ * the device. oddserver ROOT MODE [MNT]
  *
  *   honest  nothing is wrong
  *   store   stores to the lengths of its requests, all the time
  *   old     has slots left of a server that it was before, which begin to wait when there is a mount
+ *   self    answers no lookup of "x", but makes a directory in its own mount (MNT) then
  *   ends    takes extents back and asks for windows all the time; of each two mounts one fails late
  */
 #include <errno.h>
@@ -32,7 +33,7 @@ struct slot {
 	uint8_t *buf;
 };
 
-static const char *root, *mode;
+static const char *root, *mode, *mnt;
 static struct slot slots[N_SLOTS], old_slots[N_SLOTS];
 static unsigned int n_mounts;
 
@@ -45,6 +46,14 @@ static void die(const char *what)
 {
 	perror(what);
 	exit(1);
+}
+
+static void thread_new(void *(*run)(void *arg), void *arg)
+{
+	pthread_t thread;
+
+	if (pthread_create(&thread, NULL, run, arg))
+		die("pthread_create");
 }
 
 static int channel_open(void)
@@ -97,10 +106,26 @@ static int answer_mount(struct slot *s, struct zuf_reply *rep)
 	return answer_attr(rep, NODE_ROOT);
 }
 
+/* Waits for the lock of the root directory, which the caller has to whom we say nothing. */
+static void *self_run(void *arg)
+{
+	char path[512];
+
+	(void)arg;
+	snprintf(path, sizeof(path), "%s/y", mnt);
+	mkdir(path, 0700);
+	return NULL;
+}
+
 static int answer_lookup(struct slot *s, const struct zuf_request *req, struct zuf_reply *rep)
 {
 	const char *name = (const char *)s->buf + ZUF_IN_OFF;
 
+	if (mode_is("self") && *name == 'x') {
+		thread_new(self_run, NULL);
+		for (;;)
+			pause();
+	}
 	if (req->name_len == 1 && *name == '.')
 		return answer_attr(rep, req->node);
 	return req->name_len == 1 && *name == 'f' ? answer_attr(rep, NODE_FILE) : -ENOENT;
@@ -218,14 +243,6 @@ static void *old_run(void *arg)
 
 /* --- start ------------------------------------------------------------------------------------ */
 
-static void thread_new(void *(*run)(void *arg), void *arg)
-{
-	pthread_t thread;
-
-	if (pthread_create(&thread, NULL, run, arg))
-		die("pthread_create");
-}
-
 static int server_new(void)
 {
 	struct zuf_server_arg server = { .version = ZUF_ABI_VERSION };
@@ -253,10 +270,11 @@ int main(int argc, char **argv)
 {
 	static int fd;
 
-	if (argc != 3)
+	if (argc != 3 && argc != 4)
 		return 2;
 	root = argv[1];
 	mode = argv[2];
+	mnt = argv[3];
 	fd = server_new();
 	if (mode_is("old")) {
 		for (unsigned int i = 0; i < N_SLOTS; i++) {
