@@ -27,7 +27,7 @@ static int call_take_slot(struct zuf_call *call)
 		/* A mount that is just being made does not wait for a server. */
 		if (!zsb->attached_once)
 			timeout = 0;
-		err = zuf_slot_wait(&timeout);
+		err = zuf_slot_wait(&timeout, !call->sure);
 		if (err)
 			return err == -ETIMEDOUT ? -EIO : err;
 	}
@@ -74,12 +74,21 @@ static int call_begin(struct zuf_call *call, struct zuf_sb *zsb, enum zuf_op op,
 int zuf_call_begin(struct zuf_call *call, struct zuf_sb *zsb, enum zuf_op op, u64 node)
 {
 	call->attaching = false;
+	call->sure = false;
 	return call_begin(call, zsb, op, node);
 }
 
 int zuf_call_begin_attach(struct zuf_call *call, struct zuf_sb *zsb, enum zuf_op op, u64 node)
 {
 	call->attaching = true;
+	call->sure = false;
+	return call_begin(call, zsb, op, node);
+}
+
+int zuf_call_begin_sure(struct zuf_call *call, struct zuf_sb *zsb, enum zuf_op op, u64 node)
+{
+	call->attaching = true;
+	call->sure = true;
 	return call_begin(call, zsb, op, node);
 }
 

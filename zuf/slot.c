@@ -171,11 +171,15 @@ static bool slot_is_free(void)
 	return false;
 }
 
-int zuf_slot_wait(unsigned long *timeout)
+int zuf_slot_wait(unsigned long *timeout, bool killable)
 {
 	long left;
 
 	/* With a server there, for as long as it takes: its threads are at work. */
+	if (zuf_server_epoch() && !killable) {
+		wait_event(zuf_slot_waiters, slot_is_free() || !zuf_server_epoch());
+		return 0;
+	}
 	if (zuf_server_epoch())
 		return wait_event_killable(zuf_slot_waiters, slot_is_free() || !zuf_server_epoch()) ? -EINTR : 0;
 	if (!*timeout)

@@ -4,6 +4,8 @@
  *
  * A mount belongs to the server of epoch zsb->epoch. A call that gets a slot of another server attaches first: MOUNT (with
  * REATTACH, so that orphans are kept), HOLD for every inode in memory, REMOUNT. Others that call meanwhile wait for attach_lock.
+ * What fails behind MOUNT (epoch mount_epoch) is gone on with by the next call: a second MOUNT would be refused, and an UMOUNT
+ * would free the orphans that are not held yet.
  */
 #include <linux/blkdev.h>
 #include <linux/seq_file.h>
@@ -37,7 +39,22 @@ static int attach_check(struct zuf_sb *zsb, struct zuf_call *call, struct zuf_mo
 	return S_ISDIR(call->out.attr.mode) && call->out.attr.node == ZUF_NODE_ROOT ? 0 : -EIO;
 }
 
-static int attach_mount(struct zuf_sb *zsb, struct zuf_call *call, u64 *epoch)
+/* Tells the server that knows this mount, if it lives. Does not give up before: the server would go on with what is not there. */
+static void attach_undo(struct zuf_sb *zsb)
+{
+	struct zuf_call call;
+
+	if (!zsb->mount_epoch || zsb->mount_epoch != zuf_server_epoch())
+		return;
+	if (!zuf_call_begin_sure(&call, zsb, ZUF_OP_UMOUNT, ZUF_NODE_ROOT)) {
+		if (call.slot->epoch == zsb->mount_epoch)
+			zuf_call_send_once(&call);
+		zuf_call_end(&call);
+	}
+	WRITE_ONCE(zsb->mount_epoch, 0);
+}
+
+static int attach_mount(struct zuf_sb *zsb, struct zuf_call *call)
 {
 	const char *source = zsb->source ? zsb->source : "", *options = zsb->options ? zsb->options : "";
 	struct zuf_mount_info info;
@@ -51,15 +68,19 @@ static int attach_mount(struct zuf_sb *zsb, struct zuf_call *call, u64 *epoch)
 	call->in->len = zsb->dev_size;
 	call->in->rdev = zsb->sb->s_dev;
 	call->in->flags = zuf_mount_flags(zsb->sb) | (zsb->attached_once ? ZUF_MOUNT_REATTACH : 0);
-	*epoch = call->slot->epoch;
 	err = zuf_call_data(call, zsb->type->name, ZUF_TYPE_MAX);
 	if (!err)
 		err = zuf_call_send_once(call);
-	if (!err)
+	if (!err) {
+		/* Before any inode is held: see zuf_iget(). */
+		WRITE_ONCE(zsb->mount_epoch, call->slot->epoch);
 		err = attach_check(zsb, call, &info);
+	}
 	if (!err)
 		zsb->info = info;
 	zuf_call_end(call);
+	if (err)
+		attach_undo(zsb);
 	return err;
 }
 
@@ -81,26 +102,35 @@ static int attach_finish(struct zuf_sb *zsb, u64 epoch)
 	return err;
 }
 
+/* The server that is ready has answered MOUNT. */
+static bool attach_is_mounted(struct zuf_sb *zsb)
+{
+	return zsb->mount_epoch && zsb->mount_epoch == zuf_server_epoch();
+}
+
 int zuf_attach(struct zuf_call *waiting)
 {
 	struct zuf_sb *zsb = waiting->zsb;
 	struct zuf_call call;
-	u64 epoch;
 	int err = 0;
 
 	if (mutex_lock_killable(&zsb->attach_lock))
 		return -EINTR;
-	if (zsb->epoch != zuf_server_epoch()) {
-		err = attach_mount(zsb, &call, &epoch);
-		if (!err && zsb->attached_once)
-			err = attach_finish(zsb, epoch);
-		if (!err) {
-			WRITE_ONCE(zsb->epoch, epoch);
+	if (zsb->epoch && zsb->epoch == zuf_server_epoch())
+		goto unlock;
+	if (!attach_is_mounted(zsb)) {
+		err = attach_mount(zsb, &call);
+		if (!err)
 			waiting->out = call.out;
-		}
-		if (!err && zsb->attached_once)
-			pr_info("zuf: %s: attached to a new server\n", zsb->sb->s_id);
 	}
+	if (!err && zsb->attached_once)
+		err = attach_finish(zsb, zsb->mount_epoch);
+	if (err)
+		goto unlock;
+	WRITE_ONCE(zsb->epoch, zsb->mount_epoch);
+	if (zsb->attached_once)
+		pr_info("zuf: %s: attached to a new server\n", zsb->sb->s_id);
+unlock:
 	mutex_unlock(&zsb->attach_lock);
 	return err;
 }
@@ -218,7 +248,12 @@ int zuf_fill_super(struct super_block *sb, struct fs_context *fc)
 #endif
 	zsb->rdonly = sb_rdonly(sb);
 	err = zuf_stats_new(zsb);
-	return err ? err : sb_make_root(zsb, &call.out.attr, zsb->epoch);
+	if (!err)
+		err = sb_make_root(zsb, &call.out.attr, zsb->epoch);
+	/* There is no root: nobody else tells the server. */
+	if (err)
+		attach_undo(zsb);
+	return err;
 }
 
 int zuf_remount(struct super_block *sb, struct fs_context *fc)
@@ -250,25 +285,14 @@ int zuf_remount(struct super_block *sb, struct fs_context *fc)
 /* --- operations ------------------------------------------------------------------------------- */
 
 /* Tells a server that lives; one that is dead is not waited for. */
-static void sb_detach(struct zuf_sb *zsb)
-{
-	struct zuf_call call;
-
-	zsb->wait_s = 0;
-	if (zsb->epoch && zsb->epoch == zuf_server_epoch() && !zuf_call_begin_attach(&call, zsb, ZUF_OP_UMOUNT, ZUF_NODE_ROOT)) {
-		if (call.slot->epoch == zsb->epoch)
-			zuf_call_send_once(&call);
-		zuf_call_end(&call);
-	}
-}
-
 static void sb_put(struct super_block *sb)
 {
 	struct zuf_sb *zsb = zuf_sb_of(sb);
 
+	zsb->wait_s = 0;
 	zuf_forgets_drop(zsb);
 	wait_var_event(&zsb->n_async, !atomic_read(&zsb->n_async));
-	sb_detach(zsb);
+	attach_undo(zsb);
 	sb_close(zsb);
 }
 
@@ -281,9 +305,6 @@ static void sb_stop(struct zuf_sb *zsb)
 	zsb->closing = true;
 	mutex_unlock(&zuf_server_lock);
 	wait_var_event(&zsb->n_invalidates, !atomic_read(&zsb->n_invalidates));
-	/* A mount that failed behind the server's has no root yet: the VFS does not come to put_super. */
-	if (!zsb->sb->s_root)
-		sb_detach(zsb);
 }
 
 void zuf_kill_block_super(struct super_block *sb)

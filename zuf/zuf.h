@@ -86,8 +86,8 @@ void zuf_slot_send_async(struct zuf_slot *slot, struct zuf_sb *zsb);
 /* The server's thread. */
 int zuf_slot_serve(struct zuf_slot *slot);
 void zuf_slot_wake_waiters(void);
-/* Waits until a slot may be had. 0, -EINTR, -ETIMEDOUT. */
-int zuf_slot_wait(unsigned long *timeout);
+/* Waits until a slot may be had. 0, -EINTR (if killable), -ETIMEDOUT. */
+int zuf_slot_wait(unsigned long *timeout, bool killable);
 
 /* --- the server (root.c) ---------------------------------------------------------------------- */
 
@@ -139,7 +139,8 @@ struct zuf_sb {
 	u64 dev_size; /* bytes */
 	struct list_head devmaps; /* under zuf_server_lock */
 	struct mutex attach_lock;
-	u64 epoch; /* of the server that knows this mount */
+	u64 epoch; /* of the server that knows this mount and its inodes */
+	u64 mount_epoch; /* of the one that has answered MOUNT; changes under attach_lock */
 	struct zuf_mount_info info;
 	u32 mount_flags; /* as asked for */
 	bool rdonly; /* nothing is stored to the device; changes before sb_rdonly() does */
@@ -207,6 +208,7 @@ struct zuf_call {
 	struct zuf_request *in; /* request */
 	bool retried; /* the server died once; the request may have been done */
 	bool attaching;
+	bool sure; /* a signal does not end the wait for a slot */
 	u32 data_len; /* bytes */
 	const void *name;
 	const void *name2;
@@ -269,7 +271,10 @@ void zuf_forgets_flush(struct zuf_sb *zsb);
 int zuf_forgets_settle(struct zuf_sb *zsb);
 void zuf_forgets_drop(struct zuf_sb *zsb);
 int zuf_hold_inodes(struct zuf_sb *zsb, u64 epoch);
+/* Of the attachment itself. */
 int zuf_call_begin_attach(struct zuf_call *call, struct zuf_sb *zsb, enum zuf_op op, u64 node);
+/* The same, and a signal does not end the wait for a slot. */
+int zuf_call_begin_sure(struct zuf_call *call, struct zuf_sb *zsb, enum zuf_op op, u64 node);
 int zuf_setattr(struct mnt_idmap *idmap, struct dentry *dentry, struct iattr *attr);
 int zuf_getattr(struct mnt_idmap *idmap, const struct path *path, struct kstat *stat, u32 mask, unsigned int flags);
 #if ZUF_BEFORE(6, 6)
