@@ -207,13 +207,22 @@ void zuf_extents_drop(struct zuf_inode *zi, u64 off, u64 end)
 	write_unlock(&zi->ext_lock);
 }
 
+void zuf_extents_kill(struct zuf_inode *zi)
+{
+	write_lock(&zi->ext_lock);
+	zi->dead = true;
+	zi->map_seq++;
+	extents_clear(zi);
+	write_unlock(&zi->ext_lock);
+}
+
 static void extents_set(struct zuf_inode *zi, const struct zuf_map *map, const u32 *seq)
 {
 	struct extent *new = kmem_cache_alloc(extent_cache, GFP_NOFS | __GFP_NOFAIL),
 		      *spare = kmem_cache_alloc(extent_cache, GFP_NOFS | __GFP_NOFAIL);
 
 	write_lock(&zi->ext_lock);
-	if (!seq || *seq == zi->map_seq) {
+	if (!zi->dead && (!seq || *seq == zi->map_seq)) {
 		if (zi->n_extents >= EXTENTS_MAX)
 			extents_clear(zi);
 		extents_cut(zi, map->off, map->off + map->len, &spare);

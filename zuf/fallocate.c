@@ -26,10 +26,9 @@ static int range_prepare(struct inode *inode, int mode, loff_t off, loff_t len)
 }
 
 /* Not to be done twice: whether a dead server has done it, the size tells. */
-static bool move_was_done(struct inode *inode, int mode, loff_t len)
+static bool move_was_done(struct inode *inode, loff_t want)
 {
 	struct zuf_reply out;
-	loff_t want = i_size_read(inode) + (mode & FALLOC_FL_INSERT_RANGE ? len : -len);
 
 	if (zuf_call_simple(zuf_sb_of(inode->i_sb), ZUF_OP_GETATTR, zuf_i(inode)->node, &out) || out.attr.size != want)
 		return false;
@@ -39,6 +38,8 @@ static bool move_was_done(struct inode *inode, int mode, loff_t len)
 
 static int falloc_send(struct inode *inode, int mode, loff_t off, loff_t len)
 {
+	/* Before it is sent: who attaches to a new server reads the size as it is there. */
+	loff_t moved = i_size_read(inode) + (mode & FALLOC_FL_INSERT_RANGE ? len : -len);
 	struct zuf_call call;
 	bool lost;
 	int err;
@@ -56,7 +57,7 @@ static int falloc_send(struct inode *inode, int mode, loff_t off, loff_t len)
 		if (!err && call.out.has_attr)
 			zuf_attr_apply(inode, &call.out.attr);
 		zuf_call_end(&call);
-		if (lost && (mode & FALLOC_MOVES) && move_was_done(inode, mode, len)) {
+		if (lost && (mode & FALLOC_MOVES) && move_was_done(inode, moved)) {
 			lost = false;
 			err = 0;
 		}

@@ -64,6 +64,7 @@ struct inode *zuf_alloc_inode(struct super_block *sb)
 	zi->map_seq = 0;
 	zi->tail_clean = false;
 	zi->tail_copied = false;
+	zi->dead = false;
 	return &zi->vfs;
 }
 
@@ -243,6 +244,8 @@ static bool attr_is_sane(const struct zuf_attr *attr)
 	}
 }
 
+static struct inode *hold_late(struct inode *inode);
+
 struct inode *zuf_iget(struct super_block *sb, const struct zuf_attr *attr, u64 epoch)
 {
 	u64 node = attr->node;
@@ -257,7 +260,7 @@ struct inode *zuf_iget(struct super_block *sb, const struct zuf_attr *attr, u64 
 		zuf_attr_init(inode, attr);
 		inode_add_ref(zuf_i(inode), epoch);
 		unlock_new_inode(inode);
-		return inode;
+		return likely(epoch == READ_ONCE(zuf_sb_of(sb)->mount_epoch)) ? inode : hold_late(inode);
 	}
 	inode_add_ref(zuf_i(inode), epoch);
 	if ((inode->i_mode ^ attr->mode) & S_IFMT) {
@@ -313,63 +316,167 @@ struct inode *zuf_iget_node(struct super_block *sb, u64 node)
 
 /* --- a new server ----------------------------------------------------------------------------- */
 
-static int hold_send(struct zuf_sb *zsb, const u64 *nodes, unsigned int n, u64 epoch)
+/* It has no names: who comes by one looks again. */
+static void inode_drop_names(struct inode *inode)
 {
+	struct dentry *alias;
+
+	/* A directory has one, which is found again when it has been dropped. */
+	do {
+		alias = d_find_alias(inode);
+		if (!alias)
+			break;
+		d_drop(alias);
+		dput(alias);
+	} while (!S_ISDIR(inode->i_mode));
+}
+
+/* Its blocks may be others' by now: who has it open gets ESTALE. */
+static void inode_kill(struct inode *inode)
+{
+	zuf_extents_kill(zuf_i(inode));
+	if (S_ISREG(inode->i_mode))
+		unmap_mapping_range(inode->i_mapping, 0, 0, 1);
+	remove_inode_hash(inode);
+	clear_nlink(inode);
+	inode_drop_names(inode);
+}
+
+/*
+ * What the server says of an inode that it was told to hold. Whether the last request of the dead server was done nobody may
+ * know: what was known of the inode is forgotten.
+ */
+static void hold_apply(struct inode *inode, const struct zuf_attr *attr, u64 epoch)
+{
+	struct zuf_inode *zi = zuf_i(inode);
+
+	if (attr->node != zi->node || ((inode->i_mode ^ attr->mode) & S_IFMT)) {
+		inode_kill(inode);
+		return;
+	}
+	inode_add_ref(zi, epoch);
+	zuf_attr_apply(inode, attr);
+	zuf_extents_drop(zi, 0, U64_MAX);
+	forget_all_cached_acls(inode);
+	inode_set_flags(inode, 0, S_NOSEC);
+	if (!attr->nlink)
+		inode_drop_names(inode);
+}
+
+static int hold_send(struct zuf_sb *zsb, struct inode *const *inodes, unsigned int n, u64 epoch)
+{
+	const struct zuf_attr *attrs;
+	struct zuf_attr attr;
 	struct zuf_call call;
+	unsigned int i;
+	__u64 *nodes;
 	int err;
 
-	if (!n)
-		return 0;
 	err = zuf_call_begin_attach(&call, zsb, ZUF_OP_HOLD, ZUF_NODE_ROOT);
 	if (err)
 		return err;
+	nodes = call.slot->buf + ZUF_IN_OFF;
+	for (i = 0; i < n; i++)
+		nodes[i] = zuf_i(inodes[i])->node;
 	call.in->len = n;
-	err = zuf_call_data(&call, nodes, n * sizeof(*nodes));
-	if (!err)
-		err = call.slot->epoch == epoch ? zuf_call_send_once(&call) : -ENOTCONN;
+	err = call.slot->epoch == epoch ? zuf_call_send_once(&call) : -ENOTCONN;
+	if (!err && call.out.out_len != n * sizeof(attr))
+		err = -EIO;
+	attrs = zuf_call_out(&call);
+	for (i = 0; !err && i < n; i++) {
+		memcpy(&attr, &attrs[i], sizeof(attr));
+		barrier_data(&attr);
+		hold_apply(inodes[i], &attr, epoch);
+	}
 	zuf_call_end(&call);
 	return err;
 }
 
-#define HOLD_BATCH 512
-
-/* Inodes that are just being freed are passed over: their forget is of the dead server. */
-int zuf_hold_inodes(struct zuf_sb *zsb, u64 epoch)
+/*
+ * An inode that was made from a dead server's reply when the mount had another already: zuf_hold_inodes() may have passed it over.
+ * Takes the reference over.
+ */
+static struct inode *hold_late(struct inode *inode)
 {
-	struct super_block *sb = zsb->sb;
-	struct inode *inode, *last = NULL;
-	unsigned int n = 0;
-	u64 *nodes;
+	struct zuf_sb *zsb = zuf_sb_of(inode->i_sb);
 	int err = 0;
 
-	nodes = kmalloc_array(HOLD_BATCH, sizeof(*nodes), GFP_NOFS);
-	if (!nodes)
+	if (mutex_lock_killable(&zsb->attach_lock)) {
+		err = -EINTR;
+	} else {
+		if (!zuf_inode_refs(zuf_i(inode), zsb->mount_epoch))
+			err = hold_send(zsb, &inode, 1, zsb->mount_epoch);
+		mutex_unlock(&zsb->attach_lock);
+	}
+	if (!err && zuf_i(inode)->dead)
+		err = -ESTALE;
+	/* That server is dead too: the next one is told of this inode as of all others. */
+	if (!err || err == -ENOTCONN)
+		return inode;
+	remove_inode_hash(inode);
+	iput(inode);
+	return ERR_PTR(err);
+}
+
+#define HOLD_BATCH 256
+
+/*
+ * True if the inode is to be held, with a reference on it. One that is just being freed is passed over: its forget is of the dead
+ * server. So is one that is just being made: see hold_late(). s_inode_list_lock is held.
+ */
+static bool hold_is_due(struct inode *inode, u64 epoch)
+{
+	bool new;
+
+	spin_lock(&inode->i_lock);
+	new = zuf_inode_is_new(inode);
+	spin_unlock(&inode->i_lock);
+	return !new && !zuf_i(inode)->dead && !zuf_inode_refs(zuf_i(inode), epoch) && igrab(inode);
+}
+
+static int hold_batch(struct zuf_sb *zsb, struct inode **inodes, unsigned int n, u64 epoch)
+{
+	int err = n ? hold_send(zsb, inodes, n, epoch) : 0;
+
+	while (n)
+		iput(inodes[--n]);
+	return err;
+}
+
+int zuf_hold_inodes(struct zuf_sb *zsb, u64 epoch)
+{
+	struct inode *inode, *last = NULL, **inodes;
+	struct super_block *sb = zsb->sb;
+	unsigned int n = 0;
+	int err = 0;
+
+	BUILD_BUG_ON(HOLD_BATCH > ZUF_HOLDS_MAX);
+	inodes = kmalloc_array(HOLD_BATCH, sizeof(*inodes), GFP_NOFS);
+	if (!inodes)
 		return -ENOMEM;
 	spin_lock(&sb->s_inode_list_lock);
 	list_for_each_entry(inode, &sb->s_inodes, i_sb_list) {
-		if (!igrab(inode))
+		if (!hold_is_due(inode, epoch))
 			continue;
+		inodes[n++] = inode;
+		if (n < HOLD_BATCH)
+			continue;
+		/* Keeps the place in the list. */
+		ihold(inode);
 		spin_unlock(&sb->s_inode_list_lock);
 		iput(last);
 		last = inode;
-		spin_lock(&zuf_i(inode)->lock);
-		zuf_i(inode)->ref_epoch = epoch;
-		zuf_i(inode)->n_refs = 1;
-		spin_unlock(&zuf_i(inode)->lock);
-		nodes[n++] = zuf_i(inode)->node;
-		if (n == HOLD_BATCH) {
-			err = hold_send(zsb, nodes, n, epoch);
-			n = 0;
-		}
+		err = hold_batch(zsb, inodes, n, epoch);
+		n = 0;
 		cond_resched();
 		spin_lock(&sb->s_inode_list_lock);
 		if (err)
 			break;
 	}
 	spin_unlock(&sb->s_inode_list_lock);
-	iput(last);
 	if (!err)
-		err = hold_send(zsb, nodes, n, epoch);
-	kfree(nodes);
+		err = hold_batch(zsb, inodes, n, epoch);
+	iput(last);
+	kfree(inodes);
 	return err;
 }

@@ -49,6 +49,8 @@ static int map_get_miss(struct inode *inode, u64 off, u64 len, struct zuf_map *o
 {
 	int err;
 
+	if (unlikely(READ_ONCE(zuf_i(inode)->dead)))
+		return -ESTALE;
 	zuf_stats_count(zuf_sb_of(inode->i_sb), ZUF_COUNT_MAP_MISS, 1);
 	err = map_ask(inode, ZUF_OP_MAP, round_down(off, PAGE_SIZE), max_t(u64, len, MAP_ASK_BYTES));
 	/* A page that the server knows as bad is an error of all that was asked for. */

@@ -179,6 +179,7 @@ struct zuf_inode {
 	u32 fl_flags;
 	u32 projid;
 	bool no_capability;
+	bool dead; /* the server has it no more: nothing is known of its bytes; under ext_lock */
 	struct timespec64 btime;
 	struct mutex alloc_lock;
 	rwlock_t ext_lock;
@@ -333,6 +334,8 @@ u32 zuf_extents_seq(struct zuf_inode *zi);
 int zuf_extents_keep(struct zuf_inode *zi, struct zuf_call *call, u64 off, u64 end, const u32 *seq);
 /* Forgets [off, end). */
 void zuf_extents_drop(struct zuf_inode *zi, u64 off, u64 end);
+/* Forgets all, and keeps nothing any more. */
+void zuf_extents_kill(struct zuf_inode *zi);
 
 /* --- data (iomap.c, tail.c, file.c, write.c, fallocate.c) --------------------------------------------- */
 

@@ -18,7 +18,7 @@
 #include <linux/ioctl.h>
 #include <linux/types.h>
 
-#define ZUF_ABI_VERSION 2
+#define ZUF_ABI_VERSION 3
 #define ZUF_FILE_CHANNEL "channel"
 #define ZUF_FILE_DEVICE "device"
 
@@ -96,7 +96,8 @@ enum zuf_op {
 	ZUF_OP_READLINK, /* node -> out */
 	ZUF_OP_READDIR, /* node, off: cookie, len: bytes that are wanted -> out: struct zuf_dirent... */
 	ZUF_OP_FORGET, /* in: len nodes that lose one reference each */
-	ZUF_OP_HOLD, /* in: len nodes that the kernel knows -> +1 reference each; one that is gone is passed over */
+	/* in: len nodes that the kernel knows -> +1 reference each; out: a zuf_attr for each, in their order; node 0: it is gone */
+	ZUF_OP_HOLD,
 	ZUF_OP_GETXATTR, /* node, name, len: room -> value: length; out */
 	ZUF_OP_SETXATTR, /* node, name, len: of the value, behind the name; flags: XATTR_*, ZUF_XATTR_* -> attr */
 	ZUF_OP_LISTXATTR, /* node, len: room; ZUF_XATTR_HIDE_TRUSTED -> value: length; out */
@@ -139,6 +140,8 @@ enum zuf_op {
 #define ZUF_MOUNT_STRICTATIME 4
 #define ZUF_MOUNT_NODIRATIME 8
 #define ZUF_MOUNT_REATTACH 16 /* mounted already, by a server that died: HOLDs follow, then REMOUNT */
+
+#define ZUF_HOLDS_MAX (ZUF_OUT_LEN / sizeof(struct zuf_attr))
 
 struct zuf_request {
 	__u32 op;

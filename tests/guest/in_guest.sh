@@ -672,6 +672,66 @@ odd_self()
 	timeout 20 umount $MNT
 }
 
+# The steps of attaching to a new server fail, each twice; every call goes on with them, and the mount comes back.
+odd_fails()
+{
+	local i failed=0
+
+	odd_mount honest || return 1
+	exec 7<$MNT/f
+	odd_kill
+	odd_start fails || return 1
+	for i in $(seq 10); do
+		timeout -s KILL 20 stat $MNT/n 2>/run/stat.out
+		grep -q 'No such file' /run/stat.out && break
+		failed=$((failed + 1))
+	done
+	cat /run/stat.out
+	exec 7<&-
+	[ $failed = 4 ] && timeout 20 umount $MNT || return 1
+	# It has been told of the unmount.
+	mount -i -t oddfs $DEV $MNT && umount $MNT || return 1
+	odd_kill
+}
+
+# What the new server has no more: what is open, mapped, known by name. Nothing of the bytes that were its own is seen.
+odd_gone()
+{
+	odd_mount honest || return 1
+	python3 - $MNT/f <<-'END' &
+	import errno, mmap, os, sys, time
+	fd = os.open(sys.argv[1], os.O_RDONLY)
+	os.pread(fd, 4096, 0)
+	m = mmap.mmap(fd, 4096, prot=mmap.PROT_READ)
+	m[0]
+	open('/run/ready', 'w').close()
+	while not os.path.exists('/run/go'):
+	    time.sleep(0.1)
+	try:
+	    os.pread(fd, 4096, 0)
+	    sys.exit('read what is gone')
+	except OSError as e:
+	    assert e.errno == errno.ESTALE, e
+	assert os.fstat(fd).st_nlink == 0
+	if os.fork() == 0:
+	    m[0]
+	    os._exit(0)
+	assert os.wait()[1] & 127 == 7, 'no SIGBUS'
+	END
+	caller=$!
+	for _ in $(seq 100); do
+		[ -e /run/ready ] && break
+		sleep 0.1
+	done
+	odd_kill
+	odd_start gone || return 1
+	timeout 20 stat $MNT/n 2>/dev/null
+	timeout 20 stat $MNT/f 2>&1 | grep -q 'No such file' || return 1
+	touch /run/go
+	wait $caller && timeout 20 umount $MNT || return 1
+	odd_kill
+}
+
 # Mounts that fail and mounts that end, while the server works on them.
 odd_ends()
 {
@@ -763,6 +823,8 @@ suite_liar()
 	report "a_server_that_stores_to_requests_does_no_harm" odd_store
 	report "slots_of_an_old_server_beside_a_new_one_get_no_calls" odd_old
 	report "a_server_that_waits_for_its_own_caller_can_be_killed" odd_self
+	report "attaching_that_fails_is_gone_on_with" odd_fails
+	report "inodes_that_a_new_server_has_not_are_dead" odd_gone
 	report "mounts_end_while_the_server_takes_extents_back" odd_ends
 	report "a_server_that_lies_does_no_harm" liar
 }

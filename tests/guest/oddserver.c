@@ -7,6 +7,8 @@
  *   store   stores to the lengths of its requests, all the time
  *   old     has slots left of a server that it was before, which begin to wait when there is a mount
  *   self    answers no lookup of "x", but makes a directory in its own mount (MNT) then
+ *   fails   says ENOMEM to the first HOLDs and REMOUNTs, and EMFILE to a MOUNT of what it has mounted
+ *   gone    has no file "f" any more when it is told to hold it
  *   ends    takes extents back and asks for windows all the time; of each two mounts one fails late
  */
 #include <errno.h>
@@ -36,6 +38,7 @@ struct slot {
 static const char *root, *mode, *mnt;
 static struct slot slots[N_SLOTS], old_slots[N_SLOTS];
 static unsigned int n_mounts;
+static int is_mounted;
 
 static int mode_is(const char *name)
 {
@@ -101,6 +104,9 @@ static int answer_mount(struct slot *s, struct zuf_reply *rep)
 	info->flags = ZUF_INFO_KEEP_EXTENTS;
 	info->time_gran_ns = 1;
 	rep->out_len = sizeof(*info);
+	if (mode_is("fails") && is_mounted)
+		return -EMFILE;
+	is_mounted = 1;
 	if (__atomic_fetch_add(&n_mounts, 1, __ATOMIC_RELEASE) % 2 && mode_is("ends"))
 		return 0;
 	return answer_attr(rep, NODE_ROOT);
@@ -126,6 +132,8 @@ static int answer_lookup(struct slot *s, const struct zuf_request *req, struct z
 		for (;;)
 			pause();
 	}
+	if (mode_is("gone") && *name == 'f')
+		return -ENOENT;
 	if (req->name_len == 1 && *name == '.')
 		return answer_attr(rep, req->node);
 	return req->name_len == 1 && *name == 'f' ? answer_attr(rep, NODE_FILE) : -ENOENT;
@@ -143,6 +151,28 @@ static int answer_map(struct slot *s, const struct zuf_request *req, struct zuf_
 	return 0;
 }
 
+static int answer_remount(void)
+{
+	static unsigned int n;
+
+	return mode_is("fails") && n++ < 2 ? -ENOMEM : 0;
+}
+
+static int answer_hold(struct slot *s, const struct zuf_request *req, struct zuf_reply *rep)
+{
+	const uint64_t *nodes = (const uint64_t *)(const void *)(s->buf + ZUF_IN_OFF);
+	struct zuf_attr *out = (struct zuf_attr *)(s->buf + ZUF_OUT_OFF);
+	static unsigned int n;
+
+	if (mode_is("fails") && n++ < 2)
+		return -ENOMEM;
+	for (uint64_t i = 0; i < req->len; i++)
+		if (attr_fill(&out[i], nodes[i]) || (mode_is("gone") && nodes[i] == NODE_FILE))
+			out[i].node = 0;
+	rep->out_len = (uint32_t)(req->len * sizeof(*out));
+	return 0;
+}
+
 static int answer_op(struct slot *s, const struct zuf_request *req, struct zuf_reply *rep)
 {
 	switch (req->op) {
@@ -156,8 +186,13 @@ static int answer_op(struct slot *s, const struct zuf_request *req, struct zuf_r
 		return answer_attr(rep, req->node);
 	case ZUF_OP_MAP:
 		return answer_map(s, req, rep);
-	case ZUF_OP_UMOUNT:
+	case ZUF_OP_HOLD:
+		return answer_hold(s, req, rep);
 	case ZUF_OP_REMOUNT:
+		return answer_remount();
+	case ZUF_OP_UMOUNT:
+		is_mounted = 0;
+		return 0;
 	case ZUF_OP_FORGET:
 	case ZUF_OP_READDIR:
 		return 0;

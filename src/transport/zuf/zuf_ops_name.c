@@ -187,13 +187,31 @@ int zuf_op_forget(struct zuf_task *task)
 	return 0;
 }
 
+/* One that cannot be had is as good as gone; for want of memory all are, for now. */
 int zuf_op_hold(struct zuf_task *task)
 {
 	const uint64_t *nodes = (const uint64_t *)(const void *)task->in;
+	struct zuf_attr *out = (struct zuf_attr *)task->out;
 	struct zus_fs *fs = task->mount->fs;
+	const uint64_t n = task->req->len;
 	struct zus_attr attr;
 
-	for (uint64_t i = 0; i < task->req->len && i < ZUF_FORGETS_MAX; i++)
-		fs->ops->lookup(fs, nodes[i], (struct zus_name){ .str = ".", .len = 1 }, &attr);
+	if (n > ZUF_HOLDS_MAX)
+		return -EINVAL;
+	for (uint64_t i = 0; i < n; i++) {
+		int err = fs->ops->lookup(fs, nodes[i], (struct zus_name){ .str = ".", .len = 1 }, &attr);
+
+		if (err == -ENOMEM) {
+			while (i--)
+				if (out[i].node)
+					fs->ops->forget(fs, nodes[i], 1);
+			return err;
+		}
+		if (err)
+			memset(&out[i], 0, sizeof(out[i]));
+		else
+			zuf_attr_fill(&out[i], &attr);
+	}
+	task->rep->out_len = (uint32_t)(n * sizeof(*out));
 	return 0;
 }
