@@ -91,10 +91,14 @@ bool zuf_slot_is_ours(void)
 void zuf_slot_run(struct zuf_slot *slot)
 {
 	in_slot_thread = true;
-	while (!__atomic_load_n(&slot->zt->stopping, __ATOMIC_ACQUIRE)) {
+	/* What was done is answered before it ends: WAIT does so, and is interrupted when there is nothing more to do. */
+	for (;;) {
 		if (likely(!ioctl(slot->fd, ZUF_IOC_WAIT))) {
 			slot_serve(slot);
-		} else if (errno != EINTR) {
+		} else if (errno == EINTR) {
+			if (__atomic_load_n(&slot->zt->stopping, __ATOMIC_ACQUIRE))
+				break;
+		} else {
 			if (errno != ESHUTDOWN)
 				log_error("zuf: waiting for requests: %s", strerror(errno));
 			break;
