@@ -89,6 +89,19 @@ void zuf_attr_apply_links(struct inode *inode, const struct zuf_attr *attr)
 	spin_unlock(&zuf_i(inode)->lock);
 }
 
+int zuf_attr_reload(struct inode *inode)
+{
+	struct zuf_reply out;
+	int err;
+
+	err = zuf_call_simple(zuf_sb_of(inode->i_sb), ZUF_OP_GETATTR, zuf_i(inode)->node, &out);
+	if (!err && !out.has_attr)
+		err = -EIO;
+	if (!err)
+		zuf_attr_apply(inode, &out.attr);
+	return err;
+}
+
 static void attr_init_ops(struct inode *inode, const struct zuf_attr *attr)
 {
 	struct zuf_sb *zsb = zuf_sb_of(inode->i_sb);
@@ -255,12 +268,16 @@ static int setattr_send(struct inode *inode, const struct iattr *attr)
 		goto unlock;
 	setattr_fill(call.in, attr);
 	/* chown(2) with -1 twice still clears suid and sgid; the VFS has put that into the mode if it was so. */
-	if (call.in->valid) {
-		err = zuf_call_send(&call);
-		if (!err)
-			zuf_attr_apply(inode, &call.out.attr);
+	if (!call.in->valid) {
+		zuf_call_end(&call);
+		goto unlock;
 	}
+	err = zuf_call_send(&call);
+	if (!err)
+		zuf_attr_apply(inode, &call.out.attr);
 	zuf_call_end(&call);
+	if (!err && !call.out.has_attr)
+		err = zuf_attr_reload(inode);
 unlock:
 	mutex_unlock(&zuf_i(inode)->alloc_lock);
 	return err;
@@ -401,6 +418,8 @@ int zuf_fileattr_set(struct mnt_idmap *idmap, struct dentry *dentry, struct zuf_
 	if (!err)
 		zuf_attr_apply(inode, &call.out.attr);
 	zuf_call_end(&call);
+	if (!err && !call.out.has_attr)
+		err = zuf_attr_reload(inode);
 unlock:
 	mutex_unlock(&zuf_i(inode)->alloc_lock);
 	return err;

@@ -122,6 +122,9 @@ static int call_take_reply(struct zuf_call *call)
 	barrier_data(out);
 	if (unlikely(out->err > 0 || out->err < -MAX_ERRNO || out->out_len > ZUF_OUT_LEN || out->n_ext > ZUF_EXTENTS_MAX))
 		return -EIO;
+	/* What stands there then is of an earlier reply: nobody's attributes. */
+	if (unlikely(!out->has_attr))
+		memset(&out->attr, 0, sizeof(out->attr));
 	/* What only makes sense inside of the kernel would be taken for something else. */
 	if (unlikely(out->err <= -512))
 		return -EIO;

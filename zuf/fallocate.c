@@ -30,7 +30,8 @@ static bool move_was_done(struct inode *inode, loff_t want)
 {
 	struct zuf_reply out;
 
-	if (zuf_call_simple(zuf_sb_of(inode->i_sb), ZUF_OP_GETATTR, zuf_i(inode)->node, &out) || out.attr.size != want)
+	if (zuf_call_simple(zuf_sb_of(inode->i_sb), ZUF_OP_GETATTR, zuf_i(inode)->node, &out) || !out.has_attr ||
+	    out.attr.size != want)
 		return false;
 	zuf_attr_apply(inode, &out.attr);
 	return true;

@@ -268,6 +268,8 @@ static int zuf_link(struct dentry *old, struct inode *dir, struct dentry *dentry
 		dir_apply(dir, &call);
 	}
 	zuf_call_end(&call);
+	if (!err && !call.out.has_attr)
+		dir_changed(inode);
 	if (err == -EEXIST && call.retried) {
 		dir_changed(inode);
 		dir_changed(dir);

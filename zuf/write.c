@@ -76,6 +76,8 @@ static ssize_t write_small(struct kiocb *iocb, struct iov_iter *from, size_t len
 	zuf_call_end(&call);
 	if (res < (ssize_t)copied)
 		iov_iter_revert(from, res < 0 ? copied : copied - res);
+	if (res > 0 && unlikely(!call.out.has_attr) && zuf_attr_reload(inode))
+		return -EIO;
 	return res == -ENOTCONN ? -ERESTART : res;
 }
 
@@ -166,6 +168,8 @@ static ssize_t write_large(struct kiocb *iocb, struct iov_iter *from, size_t len
 		res = -ERESTART;
 end:
 	zuf_call_end(&call);
+	if (res > 0 && unlikely(!call.out.has_attr) && zuf_attr_reload(inode))
+		return -EIO;
 	return res;
 }
 

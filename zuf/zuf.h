@@ -261,8 +261,10 @@ struct inode *zuf_find_inode(struct super_block *sb, u64 node);
 u64 zuf_inode_refs(struct zuf_inode *zi, u64 epoch);
 /* From the handle alone. */
 struct inode *zuf_iget_node(struct super_block *sb, u64 node);
-/* Everything, the size too: under the inode's lock and, from before the call, a file's alloc_lock. */
+/* Everything, the size too: under the inode's lock and, from before the call, a file's alloc_lock. Of another node: nothing. */
 void zuf_attr_apply(struct inode *inode, const struct zuf_attr *attr);
+/* Asks for them, where a reply should have had them and has not. Not while a slot is held. */
+int zuf_attr_reload(struct inode *inode);
 /* What names that come and go change of what they stand for. */
 void zuf_attr_apply_links(struct inode *inode, const struct zuf_attr *attr);
 /* Of a new inode. */

@@ -602,7 +602,7 @@ odd_start() # MODE
 {
 	local i
 
-	"$BUILD/tests/guest/oddserver" $ZUF_ROOT "$1" $MNT &
+	"$BUILD/tests/guest/oddserver" $ZUF_ROOT "$1" $MNT 7<&- &
 	ODD=$!
 	for i in $(seq 100); do
 		[ "$(cat /sys/kernel/zuf/state)" != served ] || return 0
@@ -732,6 +732,16 @@ odd_gone()
 	odd_kill
 }
 
+# Attributes that an answer should have had are asked for; those that stand there from before are not taken.
+odd_bare()
+{
+	odd_mount bare || return 1
+	echo more >>$MNT/f && [ "$(stat -c %s $MNT/f)" = 65541 ] || return 1
+	truncate -s 100000 $MNT/f && [ "$(stat -c %s $MNT/f)" = 100000 ] || return 1
+	timeout 20 umount $MNT || return 1
+	odd_kill
+}
+
 # Mounts that fail and mounts that end, while the server works on them.
 odd_ends()
 {
@@ -825,6 +835,7 @@ suite_liar()
 	report "a_server_that_waits_for_its_own_caller_can_be_killed" odd_self
 	report "attaching_that_fails_is_gone_on_with" odd_fails
 	report "inodes_that_a_new_server_has_not_are_dead" odd_gone
+	report "attributes_that_an_answer_has_not_are_asked_for" odd_bare
 	report "mounts_end_while_the_server_takes_extents_back" odd_ends
 	report "a_server_that_lies_does_no_harm" liar
 }

@@ -9,6 +9,7 @@
  *   self    answers no lookup of "x", but makes a directory in its own mount (MNT) then
  *   fails   says ENOMEM to the first HOLDs and REMOUNTs, and EMFILE to a MOUNT of what it has mounted
  *   gone    has no file "f" any more when it is told to hold it
+ *   bare    lets a file grow and be made longer, but its answers have no attributes but for GETATTR; the old ones stand there
  *   ends    takes extents back and asks for windows all the time; of each two mounts one fails late
  */
 #include <errno.h>
@@ -73,6 +74,8 @@ static int channel_open(void)
 
 /* --- answers ---------------------------------------------------------------------------------- */
 
+static uint64_t file_bytes = FILE_BYTES;
+
 static int attr_fill(struct zuf_attr *attr, uint64_t node)
 {
 	memset(attr, 0, sizeof(*attr));
@@ -81,7 +84,7 @@ static int attr_fill(struct zuf_attr *attr, uint64_t node)
 	attr->node = attr->ino = node;
 	attr->mode = node == NODE_ROOT ? S_IFDIR | 0777 : S_IFREG | 0666;
 	attr->nlink = node == NODE_ROOT ? 2 : 1;
-	attr->size = node == NODE_ROOT ? 0 : FILE_BYTES;
+	attr->size = node == NODE_ROOT ? 0 : file_bytes;
 	attr->blocks = attr->size / 512;
 	attr->hints = ZUF_HINT_NO_ACL | ZUF_HINT_NO_DEFAULT_ACL | ZUF_HINT_NO_CAPABILITY;
 	return 0;
@@ -143,9 +146,9 @@ static int answer_map(struct slot *s, const struct zuf_request *req, struct zuf_
 {
 	struct zuf_extent *ext = (struct zuf_extent *)(s->buf + ZUF_EXTENTS_OFF);
 
-	if (req->off >= FILE_BYTES)
+	if (req->off >= file_bytes)
 		return 0;
-	*ext = (struct zuf_extent){ .len = FILE_BYTES - req->off, .dev_off = req->off };
+	*ext = (struct zuf_extent){ .len = file_bytes - req->off, .dev_off = req->off };
 	rep->n_ext = 1;
 	rep->value = ext->len;
 	return 0;
@@ -156,6 +159,33 @@ static int answer_remount(void)
 	static unsigned int n;
 
 	return mode_is("fails") && n++ < 2 ? -ENOMEM : 0;
+}
+
+/* With the attributes from before. */
+static int answer_write(struct slot *s, const struct zuf_request *req, struct zuf_reply *rep)
+{
+	struct zuf_extent *ext = (struct zuf_extent *)(s->buf + ZUF_EXTENTS_OFF);
+
+	if (!mode_is("bare"))
+		return -EOPNOTSUPP;
+	attr_fill(&rep->attr, NODE_FILE);
+	*ext = (struct zuf_extent){ .len = req->len, .dev_off = req->off };
+	rep->n_ext = 1;
+	rep->value = req->len;
+	if (file_bytes < req->off + req->len)
+		file_bytes = req->off + req->len;
+	return 0;
+}
+
+static int answer_setattr(const struct zuf_request *req, struct zuf_reply *rep)
+{
+	int err = answer_attr(rep, req->node);
+
+	if (mode_is("bare") && (req->valid & ZUF_SET_SIZE)) {
+		file_bytes = req->off;
+		rep->has_attr = 0;
+	}
+	return err;
 }
 
 static int answer_hold(struct slot *s, const struct zuf_request *req, struct zuf_reply *rep)
@@ -181,9 +211,12 @@ static int answer_op(struct slot *s, const struct zuf_request *req, struct zuf_r
 	case ZUF_OP_LOOKUP:
 		return answer_lookup(s, req, rep);
 	case ZUF_OP_GETATTR:
-	case ZUF_OP_SETATTR:
 	case ZUF_OP_ATIME:
 		return answer_attr(rep, req->node);
+	case ZUF_OP_SETATTR:
+		return answer_setattr(req, rep);
+	case ZUF_OP_WRITE:
+		return answer_write(s, req, rep);
 	case ZUF_OP_MAP:
 		return answer_map(s, req, rep);
 	case ZUF_OP_HOLD:
