@@ -31,8 +31,11 @@ static int attach_check(struct zuf_sb *zsb, struct zuf_call *call, struct zuf_mo
 	if (info->max_file_size > MAX_LFS_FILESIZE || !info->max_file_size)
 		info->max_file_size = MAX_LFS_FILESIZE;
 	info->notice[sizeof(info->notice) - 1] = 0;
-	if (!zuf_has_dax(zsb))
-		info->flags &= ~ZUF_INFO_KEEP_EXTENTS;
+	/* There is no way of reading and writing a device but by extents that are kept. */
+	if (zuf_has_dax(zsb) && !(info->flags & ZUF_INFO_KEEP_EXTENTS)) {
+		pr_err("zuf: %s: the plug-in does not let extents be kept: mount it through FUSE\n", zsb->sb->s_id);
+		return -EOPNOTSUPP;
+	}
 	/* Another file system under the mount: not this one any more. */
 	if (zsb->attached_once && memcmp(info->uuid, zsb->info.uuid, sizeof(info->uuid)))
 		return -ESTALE;

@@ -187,7 +187,7 @@ struct zuf_reply {
 };
 
 /* zuf_mount_info.flags */
-#define ZUF_INFO_KEEP_EXTENTS 1 /* extents stay valid until an operation of the kernel's changes them, or INVALIDATE */
+#define ZUF_INFO_KEEP_EXTENTS 1 /* extents stay valid until a call changes them, or INVALIDATE; a device's must */
 #define ZUF_INFO_FSYNC 2 /* FSYNC has something to do */
 #define ZUF_INFO_SYNC 4
 #define ZUF_INFO_XATTR 8

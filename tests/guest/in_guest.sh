@@ -742,6 +742,16 @@ odd_bare()
 	odd_kill
 }
 
+odd_forgets()
+{
+	odd_start forgets || return 1
+	mount -i -t oddfs $DEV $MNT 2>/run/mount.out && return 1
+	cat /run/mount.out
+	grep -q 'not supported' /run/mount.out || return 1
+	dmesg | grep -q 'does not let extents be kept' || return 1
+	odd_kill
+}
+
 # Mounts that fail and mounts that end, while the server works on them.
 odd_ends()
 {
@@ -836,6 +846,7 @@ suite_liar()
 	report "attaching_that_fails_is_gone_on_with" odd_fails
 	report "inodes_that_a_new_server_has_not_are_dead" odd_gone
 	report "attributes_that_an_answer_has_not_are_asked_for" odd_bare
+	report "a_device_whose_extents_cannot_be_kept_is_refused" odd_forgets
 	report "mounts_end_while_the_server_takes_extents_back" odd_ends
 	report "a_server_that_lies_does_no_harm" liar
 }

@@ -10,6 +10,7 @@
  *   fails   says ENOMEM to the first HOLDs and REMOUNTs, and EMFILE to a MOUNT of what it has mounted
  *   gone    has no file "f" any more when it is told to hold it
  *   bare    lets a file grow and be made longer, but its answers have no attributes but for GETATTR; the old ones stand there
+ *   forgets does not let extents be kept
  *   ends    takes extents back and asks for windows all the time; of each two mounts one fails late
  */
 #include <errno.h>
@@ -104,7 +105,7 @@ static int answer_mount(struct slot *s, struct zuf_reply *rep)
 
 	memset(info, 0, sizeof(*info));
 	info->max_file_size = 1ull << 40;
-	info->flags = ZUF_INFO_KEEP_EXTENTS;
+	info->flags = mode_is("forgets") ? 0 : ZUF_INFO_KEEP_EXTENTS;
 	info->time_gran_ns = 1;
 	rep->out_len = sizeof(*info);
 	if (mode_is("fails") && is_mounted)
