@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* zuf: file systems in user space on persistent memory. Start and end of the module. */
 #include <linux/module.h>
+#include <linux/sizes.h>
 
 #include "zuf.h"
 
@@ -11,6 +12,11 @@ static int __init zuf_init(void)
 	BUILD_BUG_ON(sizeof(struct zuf_request) != 128);
 	BUILD_BUG_ON(sizeof(struct zuf_reply) != 160);
 	BUILD_BUG_ON(ZUF_EXTENTS_OFF + ZUF_EXTENTS_MAX * sizeof(struct zuf_extent) > ZUF_IN_OFF);
+	/* Extents are of blocks of 4 KiB, and kept in whole pages: in a larger one a neighbour's blocks would be seen. */
+	if (PAGE_SIZE != SZ_4K) {
+		pr_err("zuf: this kernel's pages are of %lu bytes: only 4096 will do\n", PAGE_SIZE);
+		return -EOPNOTSUPP;
+	}
 	err = zuf_slots_init();
 	if (err)
 		return err;
