@@ -148,6 +148,11 @@ static int sb_open_device(struct zuf_sb *zsb, struct fs_context *fc)
 		errorf(fc, "%s: no direct access (DAX) to this device", zsb->source);
 		return -EOPNOTSUPP;
 	}
+	/* A fence does not make durable what a hypervisor keeps in its page cache (virtio-pmem). */
+	if (!dax_synchronous(zsb->dax_dev)) {
+		errorf(fc, "%s: its memory must be flushed by the device: mount it through FUSE", zsb->source);
+		return -EOPNOTSUPP;
+	}
 	zsb->dev_size = bdev_nr_bytes(bdev) & PAGE_MASK;
 	return 0;
 }

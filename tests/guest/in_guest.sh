@@ -508,12 +508,29 @@ stats_shown()
 	[ "$("$zusctl" stats | head -1)" = "# $DEV on $MNT" ]
 }
 
+# Memory that the device must be asked to flush, as virtio-pmem's.
+flushed_by_device()
+{
+	local dev i
+
+	guest_module virtio_pmem || return 1
+	for i in $(seq 50); do
+		dev=$(for d in /dev/pmem*; do [ "$d" = $DEV ] || [ ! -b "$d" ] || echo "$d"; done)
+		[ -z "$dev" ] || break
+		sleep 0.1
+	done
+	mkdir -p /mnt/flushed
+	! mount -i -t pmfs2 "$dev" /mnt/flushed || return 1
+	dmesg | grep -q "$dev: its memory must be flushed by the device"
+}
+
 suite_use()
 {
 	fresh_mount
 	tap_case "programs_run_from_it" 300 exec_and_link
 	tap_case "upper_layer_of_overlayfs" 300 overlay_upper
 	umount $MNT
+	report "memory_that_the_device_must_flush_is_refused" flushed_by_device
 	fresh_mount wait=30
 	tap_case "zusctl_stats_shows_the_modules_counters" 300 stats_shown
 	report "handles_outlive_names_caches_server_and_mount" handles
