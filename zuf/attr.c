@@ -168,6 +168,9 @@ static int pages_unmap(struct inode *inode, loff_t start, loff_t end)
 
 	do {
 		page = dax_layout_busy_page_range(inode->i_mapping, start, end);
+		/* Which finds none in a file that is mapped no longer. */
+		if (!page)
+			page = zuf_dax_busy_page(inode->i_mapping, start >> PAGE_SHIFT, end >> PAGE_SHIFT);
 		if (!page)
 			return 0;
 		left = ___wait_var_event(zuf_page_wait_var(page), ___wait_cond_timeout(dax_page_is_idle(page)), TASK_INTERRUPTIBLE,

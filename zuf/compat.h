@@ -179,6 +179,70 @@ static inline void dax_delete_mapping_range(struct address_space *mapping, loff_
  */
 #define ZUF_WINDOW_SAYS_DAX ZUF_BEFORE(6, 15)
 
+/* How fs/dax.c notes in a mapping which page stands where: the same from 6.1 on. */
+#define ZUF_DAX_PMD 2UL
+#define ZUF_DAX_NO_PAGE (4UL | 8UL)
+#define ZUF_DAX_SHIFT 4
+
+/* References but those of page tables; before 6.15 those took none, and a page that nobody had counted 1. */
+#if ZUF_BEFORE(6, 15)
+static inline bool zuf_dax_is_busy(struct page *page, unsigned int n)
+{
+	for (; n; n--, page++)
+		if (page_ref_count(page) > 1)
+			return true;
+	return false;
+}
+#else
+static inline bool zuf_dax_is_busy(struct page *page, unsigned int n)
+{
+	struct folio *folio = page_folio(page);
+
+	return folio_ref_count(folio) > folio_mapcount(folio);
+}
+#endif
+
+/*
+ * Where in [first, last] of a mapping there is a page that a pipe has, or I/O; NULL: nowhere. dax_layout_busy_page_range() unmaps
+ * as well, and before 6.15 finds none in a file that is mapped no longer. May sleep.
+ */
+static inline struct page *zuf_dax_busy_page(struct address_space *mapping, pgoff_t first, pgoff_t last)
+{
+	XA_STATE(xas, &mapping->i_pages, first);
+	unsigned int looked = 0;
+	struct page *page = NULL;
+	void *entry;
+
+	rcu_read_lock();
+	xas_for_each(&xas, entry, last) {
+		unsigned long bits;
+
+		if (xas_retry(&xas, entry) || !xa_is_value(entry))
+			continue;
+		bits = xa_to_value(entry);
+		if (bits & ZUF_DAX_NO_PAGE)
+			continue;
+		page = pfn_to_page(bits >> ZUF_DAX_SHIFT);
+		if (zuf_dax_is_busy(page, bits & ZUF_DAX_PMD ? PMD_SIZE >> PAGE_SHIFT : 1))
+			break;
+		page = NULL;
+		if (++looked % 1024)
+			continue;
+		xas_pause(&xas);
+		rcu_read_unlock();
+		cond_resched();
+		rcu_read_lock();
+	}
+	rcu_read_unlock();
+	return page;
+}
+
+#if ZUF_BEFORE(6, 18)
+#define zuf_generic_drop generic_drop_inode
+#else
+#define zuf_generic_drop inode_generic_drop
+#endif
+
 /* The state of inodes got accessors. */
 #if ZUF_BEFORE(6, 19)
 static inline bool zuf_inode_is_new(struct inode *inode)

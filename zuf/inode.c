@@ -174,14 +174,86 @@ static void inode_forget(struct zuf_inode *zi)
 		forgets_kick(zsb);
 }
 
+/* --- pages that others have ------------------------------------------------------------------- */
+
+/*
+ * A page of a mapping may be in a pipe, or under I/O, when its file goes. Its block must not be another file's before that has
+ * ended. Whoever drops the last reference must not wait for it: he may be the one who has the pipe, and closes it next. So the
+ * inode stays, with a reference of ours, and is looked at again now and then.
+ */
+#define PINNED_RETRY_MS 200
+
+/* The last reference has gone; i_lock is held, and dropped meanwhile. */
+int zuf_drop_inode(struct inode *inode)
+{
+	struct zuf_sb *zsb = zuf_sb_of(inode->i_sb);
+	bool pinned;
+
+	if (!zuf_generic_drop(inode))
+		return 0;
+	if (likely(mapping_empty(&inode->i_data)) || !IS_DAX(inode) || READ_ONCE(zsb->closing) ||
+	    !(inode->i_sb->s_flags & SB_ACTIVE))
+		return 1;
+	__iget(inode);
+	spin_unlock(&inode->i_lock);
+	pinned = zuf_dax_busy_page(&inode->i_data, 0, ULONG_MAX);
+	spin_lock(&inode->i_lock);
+	/* Whoever has found it meanwhile comes here again. */
+	if (!pinned)
+		return atomic_dec_and_test(&inode->i_count);
+	llist_add(&zuf_i(inode)->pinned, &zsb->pinned);
+	schedule_delayed_work(&zsb->pinned_work, msecs_to_jiffies(PINNED_RETRY_MS));
+	return 0;
+}
+
+/* Those that are pinned still come back to the list. */
+static void pinned_put(struct zuf_sb *zsb)
+{
+	struct zuf_inode *zi, *next;
+
+	llist_for_each_entry_safe(zi, next, llist_del_all(&zsb->pinned), pinned)
+		iput(&zi->vfs);
+}
+
+static void pinned_retry(struct work_struct *work)
+{
+	pinned_put(container_of(to_delayed_work(work), struct zuf_sb, pinned_work));
+}
+
+void zuf_pinned_init(struct zuf_sb *zsb)
+{
+	init_llist_head(&zsb->pinned);
+	INIT_DELAYED_WORK(&zsb->pinned_work, pinned_retry);
+}
+
+void zuf_pinned_end(struct zuf_sb *zsb)
+{
+	cancel_delayed_work_sync(&zsb->pinned_work);
+	pinned_put(zsb);
+}
+
+/* Page tables have let go: nobody has the file open. */
+#if ZUF_DAX_BREAKS_LAYOUT
+static void wait_for_pages(struct inode *inode)
+{
+	dax_break_layout_final(inode);
+}
+#else
+static void wait_for_pages(struct inode *inode)
+{
+	struct page *page;
+
+	while ((page = zuf_dax_busy_page(&inode->i_data, 0, ULONG_MAX)))
+		wait_var_event(&page->_refcount, page_ref_count(page) == 1);
+}
+#endif
+
 void zuf_evict_inode(struct inode *inode)
 {
 	struct zuf_inode *zi = zuf_i(inode);
 
-#if ZUF_DAX_BREAKS_LAYOUT
-	if (IS_DAX(inode))
-		dax_break_layout_final(inode);
-#endif
+	if (IS_DAX(inode) && !mapping_empty(&inode->i_data))
+		wait_for_pages(inode);
 	truncate_inode_pages_final(&inode->i_data);
 	clear_inode(inode);
 	zuf_extents_drop(zi, 0, U64_MAX);

@@ -7,6 +7,7 @@
 #include <linux/fs.h>
 #include <linux/fs_struct.h>
 #include <linux/namei.h>
+#include <linux/pagemap.h>
 #include <linux/sched.h>
 #include <linux/slab.h>
 
@@ -300,7 +301,8 @@ static bool inode_has_one_alias(struct inode *inode)
 /*
  * True if this name is the last that holds the inode, and nobody has it open (that would hold the dentry) or can find it any
  * more: then the server may free it in the same step, and need not be told that it is forgotten. The dentry is unhashed until it
- * is done. Who comes by a file handle in between gets ESTALE, as he would a moment later.
+ * is done. Who comes by a file handle in between gets ESTALE, as he would a moment later. A file that was mapped goes by way of
+ * zuf_drop_inode(), which sees to pages that others have, and zuf_evict_inode(), behind which the dax core knows it no longer.
  */
 static bool unlink_is_last(struct dentry *dentry, enum zuf_op op)
 {
@@ -311,7 +313,7 @@ static bool unlink_is_last(struct dentry *dentry, enum zuf_op op)
 	if (inode->i_nlink > 1 + !!S_ISDIR(inode->i_mode) || !inode_has_one_alias(inode))
 		return false;
 	spin_lock(&dentry->d_lock);
-	if (zuf_d_count(dentry) == count && !d_unhashed(dentry)) {
+	if (zuf_d_count(dentry) == count && !d_unhashed(dentry) && mapping_empty(inode->i_mapping)) {
 		__d_drop(dentry);
 		last = true;
 	}

@@ -173,6 +173,7 @@ static struct zuf_sb *sb_new(struct super_block *sb, struct fs_context *fc)
 	INIT_LIST_HEAD(&zsb->devmaps);
 	mutex_init(&zsb->attach_lock);
 	init_llist_head(&zsb->forgets);
+	zuf_pinned_init(zsb);
 	return zsb;
 }
 
@@ -313,6 +314,7 @@ static void sb_stop(struct zuf_sb *zsb)
 	zsb->closing = true;
 	mutex_unlock(&zuf_server_lock);
 	wait_var_event(&zsb->n_invalidates, !atomic_read(&zsb->n_invalidates));
+	zuf_pinned_end(zsb);
 }
 
 void zuf_kill_block_super(struct super_block *sb)
@@ -391,6 +393,7 @@ static int sb_show_options(struct seq_file *m, struct dentry *root)
 const struct super_operations zuf_sops = {
 	.alloc_inode = zuf_alloc_inode,
 	.free_inode = zuf_free_inode,
+	.drop_inode = zuf_drop_inode,
 	.evict_inode = zuf_evict_inode,
 	.put_super = sb_put,
 	.statfs = sb_statfs,

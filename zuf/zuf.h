@@ -25,6 +25,7 @@
 #include <linux/rbtree.h>
 #include <linux/spinlock.h>
 #include <linux/wait.h>
+#include <linux/workqueue.h>
 #include <linux/xattr.h>
 
 #include "uapi/zuf.h"
@@ -148,6 +149,8 @@ struct zuf_sb {
 	atomic_t n_forgets;
 	atomic_t n_async; /* slots that work for this mount with nobody waiting */
 	atomic_t n_invalidates; /* inodes held behind the VFS's back: umount waits for them; counted under zuf_server_lock */
+	struct llist_head pinned; /* inodes that would have gone, but for pages that others have */
+	struct delayed_work pinned_work;
 	struct zuf_stats *stats;
 };
 
@@ -188,6 +191,7 @@ struct zuf_inode {
 	u32 map_seq; /* changes with every change of the map; under ext_lock */
 	bool tail_clean; /* zeros behind the end, in its page, or a hole. True under alloc_lock only */
 	bool tail_copied; /* mappings may have a copy of that page: read-only mounts */
+	struct llist_node pinned; /* in zuf_sb.pinned */
 	struct inode vfs;
 };
 
@@ -251,6 +255,10 @@ void zuf_inodes_exit(void);
 struct inode *zuf_alloc_inode(struct super_block *sb);
 void zuf_free_inode(struct inode *inode);
 void zuf_evict_inode(struct inode *inode);
+int zuf_drop_inode(struct inode *inode);
+void zuf_pinned_init(struct zuf_sb *zsb);
+/* Before umount: waits until nobody has pages of files that are gone. */
+void zuf_pinned_end(struct zuf_sb *zsb);
 /* Takes over the one reference that attr carries. */
 struct inode *zuf_iget(struct super_block *sb, const struct zuf_attr *attr, u64 epoch);
 /* The one that the call's reply names. Without memory for it the reference is given back, by a call of its own: out is lost. */

@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-3-Clause
-# All tests of one boot, in the guest, as TAP: in_guest.sh [SUITE...]. Suites: readme session memfs posix model huge tail entries attrs use
-# apps kill liar; on the debug kernel also: fault, leak (with fault in it), watch.
+# All tests of one boot, in the guest, as TAP: in_guest.sh [SUITE...]. Suites: readme session memfs posix model huge tail entries attrs gone
+# use apps kill liar; on the debug kernel also: fault, leak (with fault in it), watch.
 # GUEST_LEVEL=long: all there is; quick (default): fewer kills, applications, names that come and go.
 # GUEST_KILLS, GUEST_MODEL_S, GUEST_APPS, GUEST_POSIX say so one by one. GUEST_SLOW: that many times the time.
 set -u
@@ -430,6 +430,21 @@ suite_attrs()
 {
 	fresh_mount
 	tap_case "attributes_from_several_sides_are_the_devices" 200 "$top/tests/guest/attrs.py" $MNT ${GUEST_ATTRS_S:-15}
+	umount $MNT
+}
+
+# --- files and names that go ------------------------------------------------------------------------------------------------------------
+
+suite_gone()
+{
+	local how
+
+	fresh_mount
+	for how in unlink rename shrink exit; do
+		mkdir $MNT/$how
+		tap_case "pages_in_a_pipe_outlive_$how" 100 "$top/tests/guest/pinned.py" $how $MNT/$how
+		rm -rf ${MNT:?}/$how
+	done
 	umount $MNT
 }
 
@@ -992,7 +1007,7 @@ grep_locks()
 
 mkdir -p $MNT
 device_prepare
-for suite in ${*:-readme session memfs posix model huge tail entries attrs use apps kill liar}; do
+for suite in ${*:-readme session memfs posix model huge tail entries attrs gone use apps kill liar}; do
 	"suite_$suite"
 done
 if [ -e /sys/kernel/zuf ]; then
