@@ -27,6 +27,7 @@ static int zuf_encode_fh(struct inode *inode, __u32 *fh, int *max_len, struct in
 
 static struct dentry *node_to_dentry(struct super_block *sb, const __u32 *words)
 {
+	struct dentry *dentry;
 	struct inode *inode;
 	u64 node;
 
@@ -34,11 +35,15 @@ static struct dentry *node_to_dentry(struct super_block *sb, const __u32 *words)
 	inode = zuf_iget_node(sb, node);
 	if (IS_ERR(inode))
 		return PTR_ERR(inode) == -ENOENT ? ERR_PTR(-ESTALE) : ERR_CAST(inode);
-	if (!inode->i_nlink) {
-		iput(inode);
-		return ERR_PTR(-ESTALE);
+	ihold(inode);
+	dentry = d_obtain_alias(inode);
+	/* Only now: whoever unlinks it from here on finds the dentry in use. See unlink_is_last(). */
+	if (!IS_ERR(dentry) && (!inode->i_nlink || test_bit(ZI_GONE, &zuf_i(inode)->flags))) {
+		dput(dentry);
+		dentry = ERR_PTR(-ESTALE);
 	}
-	return d_obtain_alias(inode);
+	iput(inode);
+	return dentry;
 }
 
 static struct dentry *zuf_fh_to_dentry(struct super_block *sb, struct fid *fid, int len, int type)

@@ -55,6 +55,7 @@ struct inode *zuf_alloc_inode(struct super_block *sb)
 		return NULL;
 	}
 	zi->node = 0;
+	zi->flags = 0;
 	zi->n_refs = 0;
 	zi->ref_epoch = 0;
 	zi->fl_flags = 0;

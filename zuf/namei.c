@@ -288,21 +288,18 @@ static int zuf_link(struct dentry *old, struct inode *dir, struct dentry *dentry
 #define UNLINK_COUNT 1
 #define RMDIR_COUNT 2
 
-static bool inode_has_one_alias(struct inode *inode)
+/* i_lock is held. */
+static bool inode_has_one_alias(const struct inode *inode)
 {
-	bool one;
-
-	spin_lock(&inode->i_lock);
-	one = inode->i_dentry.first && !inode->i_dentry.first->next;
-	spin_unlock(&inode->i_lock);
-	return one;
+	return inode->i_dentry.first && !inode->i_dentry.first->next;
 }
 
 /*
  * True if this name is the last that holds the inode, and nobody has it open (that would hold the dentry) or can find it any
  * more: then the server may free it in the same step, and need not be told that it is forgotten. The dentry is unhashed until it
- * is done. Who comes by a file handle in between gets ESTALE, as he would a moment later. A file that was mapped goes by way of
- * zuf_drop_inode(), which sees to pages that others have, and zuf_evict_inode(), behind which the dax core knows it no longer.
+ * is done. Who comes by a file handle finds the dentry by way of the inode: under i_lock either he has taken it, or he will see
+ * ZI_GONE (node_to_dentry()). A file that was mapped goes by way of zuf_drop_inode(), which sees to pages that others have, and
+ * zuf_evict_inode(), behind which the dax core knows it no longer.
  */
 static bool unlink_is_last(struct dentry *dentry, enum zuf_op op)
 {
@@ -310,14 +307,18 @@ static bool unlink_is_last(struct dentry *dentry, enum zuf_op op)
 	int count = op == ZUF_OP_RMDIR ? RMDIR_COUNT : UNLINK_COUNT;
 	bool last = false;
 
-	if (inode->i_nlink > 1 + !!S_ISDIR(inode->i_mode) || !inode_has_one_alias(inode))
+	if (inode->i_nlink > 1 + !!S_ISDIR(inode->i_mode))
 		return false;
+	spin_lock(&inode->i_lock);
 	spin_lock(&dentry->d_lock);
-	if (zuf_d_count(dentry) == count && !d_unhashed(dentry) && mapping_empty(inode->i_mapping)) {
+	if (zuf_d_count(dentry) == count && !d_unhashed(dentry) && inode_has_one_alias(inode) &&
+	    mapping_empty(inode->i_mapping)) {
+		set_bit(ZI_GONE, &zuf_i(inode)->flags);
 		__d_drop(dentry);
 		last = true;
 	}
 	spin_unlock(&dentry->d_lock);
+	spin_unlock(&inode->i_lock);
 	return last;
 }
 
@@ -327,6 +328,20 @@ static void unlink_set_refs(struct zuf_inode *zi, u64 n)
 	spin_lock(&zi->lock);
 	zi->n_refs = n;
 	spin_unlock(&zi->lock);
+}
+
+/* Behind a call that said that this name is the last. */
+static void unlink_last_end(struct dentry *dentry, int err)
+{
+	struct zuf_inode *zi = zuf_i(d_inode(dentry));
+
+	unlink_set_refs(zi, err ? 1 : 0);
+	if (!err) {
+		zuf_extents_drop(zi, 0, U64_MAX);
+		return;
+	}
+	clear_bit(ZI_GONE, &zi->flags);
+	d_rehash(dentry);
 }
 
 static int remove_name(struct inode *dir, struct dentry *dentry, enum zuf_op op)
@@ -357,12 +372,10 @@ static int remove_name(struct inode *dir, struct dentry *dentry, enum zuf_op op)
 		dir_apply(dir, &call);
 	zuf_call_end(&call);
 	if (last)
-		unlink_set_refs(zuf_i(inode), err ? 1 : 0);
+		unlink_last_end(dentry, err);
 	/* Without an answer the name may be there or not: it is looked up again. */
 	if (err && call.retried)
 		d_drop(dentry);
-	else if (err && last)
-		d_rehash(dentry);
 	if (!err && (last || (op == ZUF_OP_RMDIR)))
 		clear_nlink(inode);
 	return err;

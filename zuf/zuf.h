@@ -173,8 +173,12 @@ struct zuf_forget {
 	u64 epoch; /* the server that counts */
 };
 
+/* zuf_inode.flags. ZI_GONE: the server is being asked to free the node, or has freed it: no file handle finds it. */
+#define ZI_GONE 0
+
 struct zuf_inode {
 	u64 node;
+	unsigned long flags; /* bits: ZI_* */
 	spinlock_t lock; /* n_refs, times */
 	u64 n_refs; /* that the server counts for us */
 	u64 ref_epoch; /* which server */
