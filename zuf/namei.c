@@ -110,6 +110,16 @@ static struct dentry *zuf_lookup(struct inode *dir, struct dentry *dentry, unsig
 	return d_splice_alias(inode, dentry);
 }
 
+/*
+ * A server died over the request, and no other one has told what became of it: what the VFS's cache says of the name may be
+ * wrong. Whoever comes next asks.
+ */
+static void drop_unsure(struct dentry *dentry, const struct zuf_call *call, int err)
+{
+	if (unlikely(err && call->retried))
+		d_drop(dentry);
+}
+
 /* --- creating --------------------------------------------------------------------------------- */
 
 struct new_node {
@@ -178,11 +188,12 @@ static int create_node(struct inode *dir, struct dentry *dentry, const struct ne
 		dir_changed(dir);
 		return new_dentry(dentry, inode);
 	}
+	drop_unsure(dentry, &call, err);
 	inode = err ? ERR_PTR(err) : created_inode(&call, new);
 	if (!IS_ERR(inode)) {
 		dir_apply(dir, &call);
-	} else if (!err || call.retried) {
-		/* The name may be there: its dentry must not say that it is not. */
+	} else if (!err) {
+		/* The name is there: its dentry must not say that it is not. */
 		d_drop(dentry);
 	}
 	zuf_call_end(&call);
@@ -276,6 +287,7 @@ static int zuf_link(struct dentry *old, struct inode *dir, struct dentry *dentry
 		dir_changed(dir);
 		err = 0;
 	}
+	drop_unsure(dentry, &call, err);
 	if (err)
 		return err;
 	ihold(inode);
@@ -330,14 +342,22 @@ static void unlink_set_refs(struct zuf_inode *zi, u64 n)
 	spin_unlock(&zi->lock);
 }
 
-/* Behind a call that said that this name is the last. */
-static void unlink_last_end(struct dentry *dentry, int err)
+/*
+ * Behind a call that said that this name is the last. Where nobody knows what became of it, neither the dentry nor the inode is
+ * found any more: both go when our caller lets go of them, and if the file is still there, it will have others.
+ */
+static void unlink_last_end(struct dentry *dentry, const struct zuf_call *call, int err)
 {
-	struct zuf_inode *zi = zuf_i(d_inode(dentry));
+	struct inode *inode = d_inode(dentry);
+	struct zuf_inode *zi = zuf_i(inode);
 
 	unlink_set_refs(zi, err ? 1 : 0);
-	if (!err) {
+	if (!err || call->retried)
 		zuf_extents_drop(zi, 0, U64_MAX);
+	if (!err)
+		return;
+	if (call->retried) {
+		remove_inode_hash(inode);
 		return;
 	}
 	clear_bit(ZI_GONE, &zi->flags);
@@ -372,10 +392,9 @@ static int remove_name(struct inode *dir, struct dentry *dentry, enum zuf_op op)
 		dir_apply(dir, &call);
 	zuf_call_end(&call);
 	if (last)
-		unlink_last_end(dentry, err);
-	/* Without an answer the name may be there or not: it is looked up again. */
-	if (err && call.retried)
-		d_drop(dentry);
+		unlink_last_end(dentry, &call, err);
+	else
+		drop_unsure(dentry, &call, err);
 	if (!err && (last || (op == ZUF_OP_RMDIR)))
 		clear_nlink(inode);
 	return err;
@@ -475,7 +494,7 @@ static int zuf_rename(struct mnt_idmap *idmap, struct inode *old_dir, struct den
 {
 	struct rename ren = { .old_dir = old_dir, .old = old, .new_dir = new_dir, .new = new, .flags = flags };
 	/* The VFS has not looked whether the new name is there: see lookup_is_needless(). */
-	bool blind = d_unhashed(new) && d_really_is_negative(new) && !(flags & RENAME_EXCHANGE), lost, retried = false;
+	bool blind = d_unhashed(new) && d_really_is_negative(new) && !(flags & RENAME_EXCHANGE), lost, unsure = false;
 	int err;
 
 	if (flags & ~(RENAME_NOREPLACE | RENAME_EXCHANGE | RENAME_WHITEOUT))
@@ -490,10 +509,10 @@ static int zuf_rename(struct mnt_idmap *idmap, struct inode *old_dir, struct den
 			rename_refresh(&ren);
 			return 0;
 		}
-		retried |= lost;
+		unsure |= lost;
 	} while (lost);
-	/* Without an answer the names may be the old ones or the new ones: they are looked up again. */
-	if (err && retried) {
+	/* See drop_unsure(). */
+	if (err && unsure) {
 		d_drop(old);
 		d_drop(new);
 	}
