@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * Names. The VFS holds the directory's lock, so what its cache says of a name is true: no revalidation, and what a request that
- * was sent twice finds the second time tells whether the first one was done.
+ * was sent twice finds the second time tells whether the first one was done. Where a name was not looked for before (see
+ * lookup_is_needless()), that has to be proven: ours is new.
  */
 #include <linux/cred.h>
 #include <linux/fs.h>
@@ -166,8 +167,55 @@ static struct inode *created_inode(struct zuf_call *call, const struct new_node 
 	return inode;
 }
 
+/*
+ * Whether what the call has found by name was made for us by a server that died. Nobody else makes names in a directory that is
+ * locked, so if the name was known to be missing, it was. Else: of our type and user, made since we began, and not in memory,
+ * where it would be if its maker had been answered.
+ */
+static bool was_made_for_us(struct zuf_call *call, const struct new_node *new, const struct timespec64 *since)
+{
+	const struct zuf_attr *attr = &call->out.attr;
+	struct timespec64 made = { .tv_sec = attr->btime.sec, .tv_nsec = attr->btime.nsec };
+	struct inode *known;
+
+	if ((attr->mode ^ new->mode) & S_IFMT)
+		return false;
+	if (!since)
+		return true;
+	known = zuf_find_inode(call->zsb->sb, attr->node);
+	iput(known);
+	return !known && attr->uid == from_kuid(&init_user_ns, current_fsuid()) && timespec64_compare(&made, since) >= 0;
+}
+
+/* The name is there when it is asked for again. since: when we began, if the name was not looked for before. */
+static struct inode *lookup_made(struct inode *dir, const struct dentry *dentry, const struct new_node *new,
+				 const struct timespec64 *since)
+{
+	struct inode *inode;
+	struct zuf_call call;
+	bool ours = false;
+	int err;
+
+	err = begin_name(&call, ZUF_OP_LOOKUP, zuf_i(dir)->node, dentry);
+	if (err)
+		return ERR_PTR(err);
+	err = zuf_call_send(&call);
+	if (!err && call.out.has_attr)
+		ours = was_made_for_us(&call, new, since);
+	/* It has counted a reference, whosever it is. */
+	inode = err ? ERR_PTR(err) : reply_inode(&call);
+	zuf_call_end(&call);
+	if (!IS_ERR(inode) && !ours) {
+		iput(inode);
+		return ERR_PTR(-EEXIST);
+	}
+	return inode;
+}
+
 static int create_node(struct inode *dir, struct dentry *dentry, const struct new_node *new)
 {
+	struct timespec64 since = zuf_server_time(dir);
+	bool blind = d_unhashed(dentry);
 	struct inode *inode;
 	struct zuf_call call;
 	int err;
@@ -178,9 +226,8 @@ static int create_node(struct inode *dir, struct dentry *dentry, const struct ne
 	create_fill(&call, new);
 	err = zuf_call_send(&call);
 	if (err == -EEXIST && call.retried) {
-		/* It was made before the server died. */
 		zuf_call_end(&call);
-		inode = lookup_inode(dir, dentry);
+		inode = lookup_made(dir, dentry, new, blind ? &since : NULL);
 		if (IS_ERR(inode)) {
 			d_drop(dentry);
 			return PTR_ERR(inode);
@@ -264,9 +311,22 @@ static int zuf_tmpfile(struct mnt_idmap *idmap, struct inode *dir, struct file *
 	return finish_open_simple(file, 0);
 }
 
+/* The new name is there when it is asked for again: the inode is locked, so one link more than before, and there, is ours. */
+static int link_was_made(struct inode *inode, struct inode *dir, const struct dentry *dentry, unsigned int before)
+{
+	struct inode *found = lookup_inode(dir, dentry);
+
+	if (IS_ERR(found))
+		return PTR_ERR(found);
+	iput(found);
+	dir_changed(inode);
+	return found == inode && inode->i_nlink == before + 1 ? 0 : -EEXIST;
+}
+
 static int zuf_link(struct dentry *old, struct inode *dir, struct dentry *dentry)
 {
 	struct inode *inode = d_inode(old);
+	unsigned int before = inode->i_nlink;
 	struct zuf_call call;
 	int err;
 
@@ -283,9 +343,9 @@ static int zuf_link(struct dentry *old, struct inode *dir, struct dentry *dentry
 	if (!err && !call.out.has_attr)
 		dir_changed(inode);
 	if (err == -EEXIST && call.retried) {
-		dir_changed(inode);
-		dir_changed(dir);
-		err = 0;
+		err = link_was_made(inode, dir, dentry, before);
+		if (!err)
+			dir_changed(dir);
 	}
 	drop_unsure(dentry, &call, err);
 	if (err)

@@ -37,9 +37,26 @@ static int xattr_get(struct inode *inode, const char *name, void *buf, size_t si
 	return err;
 }
 
+/*
+ * A change that must not be made twice was refused the second time: by the change itself? The inode is locked, so nobody else
+ * has changed it since we began; a change moves its ctime on.
+ */
+static bool xattr_was_changed(struct inode *inode, const struct timespec64 *since)
+{
+	struct timespec64 ctime;
+	struct zuf_reply out;
+
+	if (zuf_call_simple(zuf_sb_of(inode->i_sb), ZUF_OP_GETATTR, zuf_i(inode)->node, &out) || !out.has_attr)
+		return false;
+	zuf_attr_apply(inode, &out.attr);
+	ctime = inode_get_ctime(inode);
+	return timespec64_compare(&ctime, since) >= 0;
+}
+
 static int xattr_set(struct inode *inode, const char *name, const void *value, size_t size, u32 flags)
 {
 	enum zuf_op op = value ? ZUF_OP_SETXATTR : ZUF_OP_REMOVEXATTR;
+	struct timespec64 since = zuf_server_time(inode);
 	struct zuf_call call;
 	int err;
 
@@ -57,11 +74,12 @@ static int xattr_set(struct inode *inode, const char *name, const void *value, s
 	}
 	if (!err)
 		err = zuf_call_send(&call);
-	if (call.retried && ((err == -EEXIST && (flags & XATTR_CREATE)) || (err == -ENODATA && !value)))
-		err = 0;
-	else if (!err && call.out.has_attr)
+	if (!err && call.out.has_attr)
 		zuf_attr_apply(inode, &call.out.attr);
 	zuf_call_end(&call);
+	if (call.retried && ((err == -EEXIST && (flags & XATTR_CREATE)) || (err == -ENODATA && !value)) &&
+	    xattr_was_changed(inode, &since))
+		err = 0;
 unlock:
 	mutex_unlock(&zuf_i(inode)->alloc_lock);
 	return err;
@@ -197,14 +215,12 @@ static int acl_set(struct inode *inode, struct posix_acl *acl, int type)
 	kfree(buf);
 	if (err == -ENODATA && !acl)
 		err = 0;
-	if (err)
-		return err;
-	/* One that says no more than a mode is kept as a mode: asked for again rather than guessed. */
-	if (type == ACL_TYPE_ACCESS || !acl)
+	/* One that says no more than a mode is kept as one: asked for again rather than guessed, as is what an error has left. */
+	if (err || type == ACL_TYPE_ACCESS || !acl)
 		forget_cached_acl(inode, type);
 	else
 		set_cached_acl(inode, type, acl);
-	return 0;
+	return err;
 }
 
 #if ZUF_BEFORE(6, 2)

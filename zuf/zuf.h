@@ -24,6 +24,7 @@
 #include <linux/posix_acl.h>
 #include <linux/rbtree.h>
 #include <linux/spinlock.h>
+#include <linux/timekeeping.h>
 #include <linux/wait.h>
 #include <linux/workqueue.h>
 #include <linux/xattr.h>
@@ -279,6 +280,15 @@ void zuf_attr_apply(struct inode *inode, const struct zuf_attr *attr);
 int zuf_attr_reload(struct inode *inode);
 /* What names that come and go change of what they stand for. */
 void zuf_attr_apply_links(struct inode *inode, const struct zuf_attr *attr);
+/* What the server, whose clock is this one, would say at least, if it changed the inode now. */
+static inline struct timespec64 zuf_server_time(struct inode *inode)
+{
+	struct timespec64 ts;
+
+	ktime_get_coarse_real_ts64(&ts);
+	return timestamp_truncate(ts, inode);
+}
+
 /* Of a new inode. */
 void zuf_attr_init(struct inode *inode, const struct zuf_attr *attr);
 void zuf_forgets_flush(struct zuf_sb *zsb);
