@@ -41,6 +41,20 @@ static void dir_changed(struct inode *dir)
 		zuf_attr_apply(dir, &out.attr);
 }
 
+/* Of what has lost a name, where the reply did not say: an open file without a name must know that it has none. */
+static void name_lost(struct inode *inode)
+{
+	struct zuf_reply out;
+	int err = zuf_call_simple(zuf_sb_of(inode->i_sb), ZUF_OP_GETATTR, zuf_i(inode)->node, &out);
+
+	if (!err && out.has_attr)
+		zuf_attr_apply_links(inode, &out.attr);
+	else if (S_ISDIR(inode->i_mode))
+		clear_nlink(inode);
+	else if (inode->i_nlink)
+		drop_nlink(inode);
+}
+
 /* The inode that a name stands for. ERR_PTR(-ENOENT): none. */
 static struct inode *lookup_inode(struct inode *dir, const struct dentry *dentry)
 {
@@ -142,17 +156,22 @@ static void create_fill(struct zuf_call *call, const struct new_node *new)
 		zuf_call_name2(call, new->target, strlen(new->target));
 }
 
-/* Of the second reply: the directory as it is then stands behind the new inode's attributes, in the out area. */
-static void dir_apply(struct inode *dir, struct zuf_call *call)
+/*
+ * Ends a call that changed the directory: as it is then stands in the out area. Where it does not, it is asked for, when the slot
+ * has been given back: who has one waits for no other.
+ */
+static void end_changed(struct zuf_call *call, struct inode *dir)
 {
 	struct zuf_attr attr;
+	bool told = call->out.out_len == sizeof(attr);
 
-	if (call->out.out_len != sizeof(attr)) {
-		dir_changed(dir);
-		return;
+	if (told) {
+		memcpy(&attr, zuf_call_out(call), sizeof(attr));
+		zuf_attr_apply(dir, &attr);
 	}
-	memcpy(&attr, zuf_call_out(call), sizeof(attr));
-	zuf_attr_apply(dir, &attr);
+	zuf_call_end(call);
+	if (!told)
+		dir_changed(dir);
 }
 
 /* What the server says that it made is what it was asked for. */
@@ -237,14 +256,15 @@ static int create_node(struct inode *dir, struct dentry *dentry, const struct ne
 	}
 	drop_unsure(dentry, &call, err);
 	inode = err ? ERR_PTR(err) : created_inode(&call, new);
-	if (!IS_ERR(inode)) {
-		dir_apply(dir, &call);
-	} else if (!err) {
+	if (IS_ERR(inode)) {
 		/* The name is there: its dentry must not say that it is not. */
-		d_drop(dentry);
+		if (!err)
+			d_drop(dentry);
+		zuf_call_end(&call);
+		return PTR_ERR(inode);
 	}
-	zuf_call_end(&call);
-	return IS_ERR(inode) ? PTR_ERR(inode) : new_dentry(dentry, inode);
+	end_changed(&call, dir);
+	return new_dentry(dentry, inode);
 }
 
 #if ZUF_BEFORE(7, 0)
@@ -335,13 +355,15 @@ static int zuf_link(struct dentry *old, struct inode *dir, struct dentry *dentry
 		return err;
 	call.in->node2 = zuf_i(dir)->node;
 	err = zuf_call_send(&call);
-	if (!err) {
-		zuf_attr_apply_links(inode, &call.out.attr);
-		dir_apply(dir, &call);
+	if (err) {
+		zuf_call_end(&call);
+	} else {
+		if (call.out.has_attr)
+			zuf_attr_apply_links(inode, &call.out.attr);
+		end_changed(&call, dir);
+		if (!call.out.has_attr)
+			dir_changed(inode);
 	}
-	zuf_call_end(&call);
-	if (!err && !call.out.has_attr)
-		dir_changed(inode);
 	if (err == -EEXIST && call.retried) {
 		err = link_was_made(inode, dir, dentry, before);
 		if (!err)
@@ -448,15 +470,18 @@ static int remove_name(struct inode *dir, struct dentry *dentry, enum zuf_op op)
 	}
 	if (!err && call.out.has_attr && !last)
 		zuf_attr_apply_links(inode, &call.out.attr);
-	if (!err)
-		dir_apply(dir, &call);
-	zuf_call_end(&call);
+	if (err)
+		zuf_call_end(&call);
+	else
+		end_changed(&call, dir);
 	if (last)
 		unlink_last_end(dentry, &call, err);
 	else
 		drop_unsure(dentry, &call, err);
 	if (!err && (last || (op == ZUF_OP_RMDIR)))
 		clear_nlink(inode);
+	else if (!err && !call.out.has_attr)
+		name_lost(inode);
 	return err;
 }
 
@@ -493,12 +518,13 @@ struct rename {
 	unsigned int flags;
 };
 
-/* The reply has the attributes of all who took part, in any order. */
-static void rename_apply(const struct rename *ren, struct zuf_call *call)
+/* The reply has the attributes of all who took part, in any order. False: not of what was at the new name. */
+static bool rename_apply(const struct rename *ren, struct zuf_call *call)
 {
 	struct inode *who[] = { ren->old_dir, ren->new_dir, d_inode(ren->old), d_inode(ren->new) };
 	unsigned int n = call->out.out_len / sizeof(struct zuf_attr), i, j;
 	const struct zuf_attr *attrs = zuf_call_out(call);
+	bool all = !who[3];
 	struct zuf_attr attr;
 
 	for (i = 0; i < min_t(unsigned int, n, ARRAY_SIZE(who)); i++) {
@@ -510,14 +536,25 @@ static void rename_apply(const struct rename *ren, struct zuf_call *call)
 				zuf_attr_apply(who[j], &attr);
 			else
 				zuf_attr_apply_links(who[j], &attr);
+			all |= j == 3;
 			break;
 		}
 	}
+	return all;
+}
+
+static void rename_refresh_target(const struct rename *ren)
+{
+	if (ren->flags & RENAME_EXCHANGE)
+		dir_changed(d_inode(ren->new));
+	else
+		name_lost(d_inode(ren->new));
 }
 
 static int rename_send(const struct rename *ren, bool *lost)
 {
 	struct zuf_call call;
+	bool all = true;
 	int err;
 
 	*lost = false;
@@ -534,8 +571,10 @@ static int rename_send(const struct rename *ren, bool *lost)
 	err = zuf_call_send_once(&call);
 	*lost = err == -ENOTCONN;
 	if (!err)
-		rename_apply(ren, &call);
+		all = rename_apply(ren, &call);
 	zuf_call_end(&call);
+	if (!all)
+		rename_refresh_target(ren);
 	return err;
 }
 
@@ -546,7 +585,7 @@ static void rename_refresh(const struct rename *ren)
 		dir_changed(ren->new_dir);
 	dir_changed(d_inode(ren->old));
 	if (d_really_is_positive(ren->new))
-		dir_changed(d_inode(ren->new));
+		rename_refresh_target(ren);
 }
 
 static int zuf_rename(struct mnt_idmap *idmap, struct inode *old_dir, struct dentry *old, struct inode *new_dir,
