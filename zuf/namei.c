@@ -72,6 +72,15 @@ static struct inode *lookup_inode(struct inode *dir, const struct dentry *dentry
 }
 
 /*
+ * True for rename(2), which tries again if it gets ESTALE. Those who rename for others (nfsd, overlayfs, cachefiles) do not, and
+ * are kernel threads or act in somebody's name.
+ */
+static bool rename_is_retried(void)
+{
+	return !(current->flags & PF_KTHREAD) && current_cred() == rcu_access_pointer(current->real_cred);
+}
+
+/*
  * Who makes a name that must not be there need not look for it first: the server will say so. Nor he who renames to a name that
  * is not known: if it is there after all, zuf_rename() has the VFS try again, which asks for LOOKUP_REVAL. Not where the caller
  * would get another error than the VFS's EEXIST for a name that is there.
@@ -81,7 +90,7 @@ static bool lookup_is_needless(struct inode *dir, const struct dentry *dentry, u
 	bool creates = (flags & (LOOKUP_CREATE | LOOKUP_EXCL)) == (LOOKUP_CREATE | LOOKUP_EXCL);
 
 	if (flags & LOOKUP_RENAME_TARGET)
-		creates = !(flags & LOOKUP_REVAL);
+		creates = !(flags & LOOKUP_REVAL) && rename_is_retried();
 	if (!creates || sb_rdonly(dir->i_sb) || dentry->d_name.len > ZUF_NAME_BYTES_MAX || IS_IMMUTABLE(dir))
 		return false;
 	return !inode_permission(zuf_nop_idmap, dir, MAY_WRITE | MAY_EXEC);
@@ -588,6 +597,19 @@ static void rename_refresh(const struct rename *ren)
 		rename_refresh_target(ren);
 }
 
+/* There is something at a name that was not looked for: whoever tries again finds it in the cache, whatever flags he has. */
+static void rename_target_found(struct inode *dir, struct dentry *dentry)
+{
+	struct inode *inode = lookup_inode(dir, dentry);
+	struct dentry *alias;
+
+	if (IS_ERR(inode))
+		return;
+	alias = d_splice_alias(inode, dentry);
+	if (!IS_ERR(alias))
+		dput(alias);
+}
+
 static int zuf_rename(struct mnt_idmap *idmap, struct inode *old_dir, struct dentry *old, struct inode *new_dir,
 		      struct dentry *new, unsigned int flags)
 {
@@ -615,8 +637,10 @@ static int zuf_rename(struct mnt_idmap *idmap, struct inode *old_dir, struct den
 		d_drop(old);
 		d_drop(new);
 	}
-	if (err == -EEXIST && blind && !(flags & RENAME_NOREPLACE))
+	if (err == -EEXIST && blind && !(flags & RENAME_NOREPLACE)) {
+		rename_target_found(new_dir, new);
 		err = -ESTALE;
+	}
 	return err;
 }
 
