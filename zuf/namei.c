@@ -215,6 +215,36 @@ static bool was_made_for_us(struct zuf_call *call, const struct new_node *new, c
 	return !known && attr->uid == from_kuid(&init_user_ns, current_fsuid()) && timespec64_compare(&made, since) >= 0;
 }
 
+/* A new name that must not stay: what it stands for goes with the caller's reference. */
+static void create_undo(struct inode *dir, const struct dentry *dentry, struct inode *inode)
+{
+	struct zuf_call call;
+
+	if (begin_name(&call, S_ISDIR(inode->i_mode) ? ZUF_OP_RMDIR : ZUF_OP_UNLINK, zuf_i(dir)->node, dentry))
+		return;
+	call.in->node2 = zuf_i(inode)->node;
+	if (zuf_call_send(&call)) {
+		zuf_call_end(&call);
+		return;
+	}
+	clear_nlink(inode);
+	end_changed(&call, dir);
+}
+
+/* Takes inode over. */
+static int create_end(struct inode *dir, struct dentry *dentry, struct inode *inode)
+{
+	int err = zuf_init_security(inode, dir, &dentry->d_name);
+
+	if (unlikely(err)) {
+		create_undo(dir, dentry, inode);
+		d_drop(dentry);
+		iput(inode);
+		return err;
+	}
+	return new_dentry(dentry, inode);
+}
+
 /* The name is there when it is asked for again. since: when we began, if the name was not looked for before. */
 static struct inode *lookup_made(struct inode *dir, const struct dentry *dentry, const struct new_node *new,
 				 const struct timespec64 *since)
@@ -261,7 +291,7 @@ static int create_node(struct inode *dir, struct dentry *dentry, const struct ne
 			return PTR_ERR(inode);
 		}
 		dir_changed(dir);
-		return new_dentry(dentry, inode);
+		return create_end(dir, dentry, inode);
 	}
 	drop_unsure(dentry, &call, err);
 	inode = err ? ERR_PTR(err) : created_inode(&call, new);
@@ -273,7 +303,7 @@ static int create_node(struct inode *dir, struct dentry *dentry, const struct ne
 		return PTR_ERR(inode);
 	}
 	end_changed(&call, dir);
-	return new_dentry(dentry, inode);
+	return create_end(dir, dentry, inode);
 }
 
 #if ZUF_BEFORE(7, 0)
@@ -335,6 +365,11 @@ static int zuf_tmpfile(struct mnt_idmap *idmap, struct inode *dir, struct file *
 	zuf_call_end(&call);
 	if (IS_ERR(inode))
 		return finish_open_simple(file, PTR_ERR(inode));
+	err = zuf_init_security(inode, dir, NULL);
+	if (err) {
+		iput(inode);
+		return finish_open_simple(file, err);
+	}
 	set_nlink(inode, 1); /* d_tmpfile() takes it */
 	d_tmpfile(file, inode);
 	return finish_open_simple(file, 0);

@@ -4,6 +4,7 @@
 #include <linux/cred.h>
 #include <linux/fs.h>
 #include <linux/posix_acl_xattr.h>
+#include <linux/security.h>
 #include <linux/slab.h>
 #include <linux/xattr.h>
 
@@ -83,6 +84,26 @@ static int xattr_set(struct inode *inode, const char *name, const void *value, s
 unlock:
 	mutex_unlock(&zuf_i(inode)->alloc_lock);
 	return err;
+}
+
+/* Labels of a new file; a file system without xattrs has them in memory only. */
+static int xattrs_init(struct inode *inode, const struct xattr *xattrs, void *unused)
+{
+	const struct xattr *x;
+	char name[XATTR_NAME_MAX + 1];
+	int err = 0;
+
+	for (x = xattrs; x->name && !err; x++) {
+		if (snprintf(name, sizeof(name), XATTR_SECURITY_PREFIX "%s", x->name) >= sizeof(name))
+			return -ERANGE;
+		err = xattr_set(inode, name, x->value, x->value_len, 0);
+	}
+	return err == -EOPNOTSUPP ? 0 : err;
+}
+
+int zuf_init_security(struct inode *inode, struct inode *dir, const struct qstr *name)
+{
+	return security_inode_init_security(inode, dir, name, xattrs_init, NULL);
 }
 
 ssize_t zuf_listxattr(struct dentry *dentry, char *buf, size_t size)

@@ -331,6 +331,8 @@ extern const struct export_operations zuf_export_ops;
 
 extern const struct xattr_handler *zuf_xattr_handlers[];
 ssize_t zuf_listxattr(struct dentry *dentry, char *buf, size_t size);
+/* What security modules want a new inode to have. name: NULL where it has none. */
+int zuf_init_security(struct inode *inode, struct inode *dir, const struct qstr *name);
 struct posix_acl *zuf_get_acl(struct inode *inode, int type, bool rcu);
 #if ZUF_BEFORE(6, 2)
 int zuf_set_acl(struct user_namespace *ns, struct inode *inode, struct posix_acl *acl, int type);
