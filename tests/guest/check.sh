@@ -133,6 +133,7 @@ check_kernel() # KERNEL ARGUMENT-OF-BOOT...
 	row_cases "$1" "mappings of files that change" "$log" entries_
 	row_cases "$1" "attributes that change from several sides" "$log" attributes_
 	row_cases "$1" "pages in pipes when their file goes" "$log" pages_in_a_pipe
+	row_cases "$1" "names that a server died over" "$log" names_are_sure
 	row_cases "$1" "warm calls, programs, zusctl stats" "$log" "warm_|programs_|zusctl_"
 	row_cases "$1" "overlayfs, file handles" "$log" "upper_|handles_"
 	row_cases "$1" "applications: $(apps_of "$log")" "$log" app_

@@ -1,15 +1,18 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-3-Clause
-"""File handles, as an NFS server uses them: handles.py make|check|gone DIR STATE
+"""File handles, as an NFS server uses them: handles.py make|check|gone DIR STATE, handles.py dying DIR PID
 
 make: files and folders below DIR, what their handles are goes to STATE. check: each handle opens the same file, whatever its name is
-now, and a folder's descriptor knows its path again. gone: what was removed, and handles that are noise, are refused."""
+now, and a folder's descriptor knows its path again. gone: what was removed, and handles that are noise, are refused. dying: what
+the server (PID) is just removing, too."""
 import ctypes
 import errno
 import json
 import os
 import random
+import signal
 import sys
+import time
 
 AT_FDCWD = -100
 HANDLE_BYTES = 128
@@ -98,9 +101,28 @@ def gone(root, state):
             assert e.errno in (errno.ESTALE, errno.EINVAL), e
 
 
+def dying(root, server):
+    mount_fd = os.open(root, os.O_RDONLY)
+    path = os.path.join(root, 'dying')
+    with open(path, 'w', encoding='ascii') as f:
+        f.write('content')
+    saved = handle_of(path)
+    os.close(open_handle(mount_fd, saved))
+    os.kill(int(server), signal.SIGSTOP)
+    child = os.fork()
+    if child == 0:
+        os.unlink(path)
+        os._exit(0)
+    time.sleep(1)
+    stale = refused(mount_fd, saved)
+    os.kill(int(server), signal.SIGCONT)
+    assert os.waitpid(child, 0)[1] == 0
+    assert stale and refused(mount_fd, saved)
+
+
 def load(state):
     with open(state, encoding='ascii') as f:
         return json.load(f)
 
 
-{'make': make, 'check': check, 'gone': gone}[sys.argv[1]](sys.argv[2], sys.argv[3])
+{'make': make, 'check': check, 'gone': gone, 'dying': dying}[sys.argv[1]](sys.argv[2], sys.argv[3])

@@ -435,6 +435,75 @@ suite_attrs()
 
 # --- files and names that go ------------------------------------------------------------------------------------------------------------
 
+UNSURE=$top/tests/guest/unsure.py
+
+dying()
+{
+	mkdir $MNT/dying && "$top/tests/guest/handles.py" dying $MNT/dying $SERVER_PID
+}
+
+# It has sent its request to a server that is stopped.
+caller_waits() # PID
+{
+	local i
+
+	for i in $(seq 300); do
+		[ "$(awk '{ print $3 }' "/proc/$1/stat")" != D ] || return 0
+		sleep 0.1
+	done
+	return 1
+}
+
+# A server that shall die by itself has.
+server_dies()
+{
+	local i
+
+	for i in $(seq 300); do
+		[ "$(cat /sys/kernel/zuf/state)" = served ] || break
+		sleep 0.1
+	done
+	server_kill
+	[ "$i" -lt 300 ]
+}
+
+# Runs in this shell. A server that dies over the call of unsure.py's "change", and the next one; how the call ended: $RC.
+unsure() # WHAT
+{
+	local dir=$MNT/unsure caller
+
+	rm -rf $dir && mkdir $dir && "$UNSURE" prepare "$1" $dir && server_kill || return 1
+	case $1 in
+	foreign_*) server_start ;;
+	*) LD_PRELOAD=$BUILD/tests/guest/dies_behind.so server_start ;;
+	esac
+	[ $? = 0 ] && stat -f $MNT && [ "$(ls $dir | wc -l)" -ge 0 ] && sync && echo 2 >/proc/sys/vm/drop_caches || return 1
+	case $1 in
+	foreign_*) kill -STOP $SERVER_PID ;;
+	esac
+	"$UNSURE" change "$1" $dir &
+	caller=$!
+	case $1 in
+	foreign_*) caller_waits $caller && server_kill || return 1 ;;
+	*) server_dies || return 1 ;;
+	esac
+	server_start || return 1
+	RC=0
+	wait $caller || RC=$?
+	"$UNSURE" check "$1" $dir
+}
+
+unsure_wait()
+{
+	unsure $UNSURE_OP && [ $RC = 0 ]
+}
+
+# A new server may be in time all the same.
+unsure_no_wait()
+{
+	unsure $UNSURE_OP && { [ $RC = 0 ] || [ $RC = 5 ]; }
+}
+
 suite_gone()
 {
 	local how
@@ -444,6 +513,17 @@ suite_gone()
 		mkdir $MNT/$how
 		tap_case "pages_in_a_pipe_outlive_$how" 100 "$top/tests/guest/pinned.py" $how $MNT/$how
 		rm -rf ${MNT:?}/$how
+	done
+	report "handles_do_not_find_what_is_being_removed" dying
+	umount $MNT
+	fresh_mount wait=60
+	for UNSURE_OP in $("$UNSURE" list own) $("$UNSURE" list foreign); do
+		report "names_are_sure_with_wait_$UNSURE_OP" unsure_wait
+	done
+	umount $MNT
+	fresh_mount
+	for UNSURE_OP in $("$UNSURE" list own); do
+		report "names_are_sure_without_wait_$UNSURE_OP" unsure_no_wait
 	done
 	umount $MNT
 }
