@@ -394,7 +394,7 @@ const char *pmem_notice(const struct pmem *pm)
 	case PMEM_KIND_FILE:
 		if (pm->block_dax)
 			return "the kernel maps this pmem device through its page cache: after a power failure there is only "
-			       "what fsync() wrote, and the file system may need fsck.pmfs2. For direct access use a "
+			       "what fsync() wrote, and fsck.pmfs2 may be needed. For direct access use a "
 			       "device-DAX node (ndctl create-namespace -m devdax) or a file on a DAX file system";
 		return "backing file is not persistent memory: everything survives a crash of the server, but after a "
 		       "power failure or kernel crash there is only what fsync() wrote, and the file system may need fsck.pmfs2";
