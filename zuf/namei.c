@@ -261,7 +261,7 @@ static struct inode *lookup_made(struct inode *dir, const struct dentry *dentry,
 	if (!err && call.out.has_attr)
 		ours = was_made_for_us(&call, new, since);
 	/* It has counted a reference, whosever it is. */
-	inode = err ? ERR_PTR(err) : reply_inode(&call);
+	inode = err ? ERR_PTR(err) : zuf_call_inode(&call);
 	zuf_call_end(&call);
 	if (!IS_ERR(inode) && !ours) {
 		iput(inode);
