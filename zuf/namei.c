@@ -541,14 +541,17 @@ static int zuf_rmdir(struct inode *dir, struct dentry *dentry)
 
 /* --- renaming --------------------------------------------------------------------------------- */
 
-/* Whether the rename that a dead server was asked for has been done: its old name stands for something else, or nothing. */
-static bool rename_was_done(struct inode *dir, struct dentry *dentry)
+/*
+ * Whether the rename that a dead server was asked for has been done: its old name stands for something else, or nothing. A
+ * negative errno: nobody knows.
+ */
+static int rename_was_done(struct inode *dir, struct dentry *dentry)
 {
 	struct inode *inode = lookup_inode(dir, dentry);
 	bool done;
 
 	if (IS_ERR(inode))
-		return PTR_ERR(inode) == -ENOENT;
+		return PTR_ERR(inode) == -ENOENT ? 1 : PTR_ERR(inode);
 	done = inode != d_inode(dentry);
 	iput(inode);
 	return done;
@@ -650,8 +653,8 @@ static int zuf_rename(struct mnt_idmap *idmap, struct inode *old_dir, struct den
 {
 	struct rename ren = { .old_dir = old_dir, .old = old, .new_dir = new_dir, .new = new, .flags = flags };
 	/* The VFS has not looked whether the new name is there: see lookup_is_needless(). */
-	bool blind = d_unhashed(new) && d_really_is_negative(new) && !(flags & RENAME_EXCHANGE), lost, unsure = false;
-	int err;
+	bool blind = d_unhashed(new) && d_really_is_negative(new) && !(flags & RENAME_EXCHANGE), lost;
+	int err, done = 0;
 
 	if (flags & ~(RENAME_NOREPLACE | RENAME_EXCHANGE | RENAME_WHITEOUT))
 		return -EINVAL;
@@ -661,16 +664,18 @@ static int zuf_rename(struct mnt_idmap *idmap, struct inode *old_dir, struct den
 		ren.flags |= RENAME_NOREPLACE;
 	do {
 		err = rename_send(&ren, &lost);
-		if (lost && rename_was_done(old_dir, old)) {
-			rename_refresh(&ren);
-			return 0;
-		}
-		unsure |= lost;
-	} while (lost);
+		if (lost)
+			done = rename_was_done(old_dir, old);
+	} while (lost && !done);
+	if (lost && done > 0) {
+		rename_refresh(&ren);
+		return 0;
+	}
 	/* See drop_unsure(). */
-	if (err && unsure) {
+	if (lost) {
 		d_drop(old);
 		d_drop(new);
+		return done;
 	}
 	if (err == -EEXIST && blind && !(flags & RENAME_NOREPLACE)) {
 		rename_target_found(new_dir, new);
