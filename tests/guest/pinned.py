@@ -13,7 +13,9 @@ import sys
 import time
 
 PAGE = 4096
-SIZE = 16 * PAGE
+SIZE = 256 * PAGE
+# A piece of the inode table, for another CPU, stays.
+SLACK = 64 * PAGE
 LEFT = 4 << 20
 libc = ctypes.CDLL(None, use_errno=True)
 
@@ -91,7 +93,7 @@ def gone(root, how):
     victim_make(root)
     assert os.read(r, PAGE) == b'A' * PAGE, 'the page is another file\'s'
     victim_check(root)
-    comes_true(lambda: free_bytes(root) >= before)
+    comes_true(lambda: free_bytes(root) >= before - SLACK)
 
 
 def shrink(root):
@@ -125,7 +127,7 @@ def leave(root):
         os.unlink(path)
         os.kill(os.getpid(), signal.SIGKILL)
     comes_true(lambda: os.waitpid(child, os.WNOHANG)[0] == child)
-    comes_true(lambda: free_bytes(root) >= before)
+    comes_true(lambda: free_bytes(root) >= before - SLACK)
 
 
 if sys.argv[1] == 'shrink':
