@@ -429,7 +429,7 @@ suite_entries()
 suite_attrs()
 {
 	fresh_mount
-	tap_case "attributes_from_several_sides_are_the_devices" 200 "$top/tests/guest/attrs.py" $MNT ${GUEST_ATTRS_S:-15}
+	tap_case "attributes_from_several_sides_are_the_devices" 200 "$top/tests/guest/attrs.py" $DEV $MNT ${GUEST_ATTRS_S:-15}
 	umount $MNT
 }
 
