@@ -194,7 +194,9 @@ static void *scribble_run(void *arg)
 
 			__atomic_store_n(&req->name_len, len, __ATOMIC_RELAXED);
 			__atomic_store_n(&req->name2_len, len, __ATOMIC_RELAXED);
-			__atomic_store_n(&req->op, (uint32_t)rand_next(&rand) % (ZUF_OP_COUNT + 1), __ATOMIC_RELAXED);
+			/* Most mounts are to come about. */
+			if (__atomic_load_n(&req->op, __ATOMIC_RELAXED) != ZUF_OP_MOUNT)
+				__atomic_store_n(&req->op, (uint32_t)rand_next(&rand) % (ZUF_OP_COUNT + 1), __ATOMIC_RELAXED);
 		}
 		if (chance(&rand, 1000))
 			usleep(1000);

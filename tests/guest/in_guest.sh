@@ -676,7 +676,7 @@ no_server()
 # Calls of all kinds to a server that answers with noise: nothing may come of it but errors. In this shell, and last.
 liar()
 {
-	local seed=${GUEST_LIAR_SEED:-$((RANDOM * 32768 + RANDOM))} server callers=() i rc=0
+	local seed=${GUEST_LIAR_SEED:-$((RANDOM * 32768 + RANDOM))} server callers=() i n=0 rc=0
 
 	echo "seed $seed"
 	"$BUILD/tests/guest/badserver" $ZUF_ROOT 120 $seed &
@@ -698,14 +698,22 @@ liar()
 		cat "/proc/$i/stack"
 		rc=1
 	done
-	# It takes extents back meanwhile.
-	for i in $(seq 10); do
+	# It takes extents back meanwhile. Some mounts fail: it has not seen what was asked.
+	for i in $(seq 20); do
 		ls -lR $MNT >/dev/null 2>&1
-		umount $MNT && mount -i -t badfs $DEV $MNT || rc=1
+		if mountpoint -q $MNT; then
+			umount $MNT || rc=1
+		fi
+		mount -i -t badfs $DEV $MNT 2>/dev/null && n=$((n + 1))
 	done
+	echo "$n mounts"
+	[ $n -ge 5 ] || rc=1
 	kill -9 $server 2>/dev/null
 	wait $server
-	umount $MNT && umount $ZUF_ROOT && rmmod zuf && return $rc
+	if mountpoint -q $MNT; then
+		umount $MNT || return 1
+	fi
+	umount $ZUF_ROOT && rmmod zuf && return $rc
 }
 
 # --- servers that are honest but for one thing: tests/guest/oddserver.c -------------------------------------------------------------------
