@@ -359,8 +359,8 @@ int pmem_sync(struct pmem *pm)
 
 	if (pm->kind != PMEM_KIND_FILE || pm->rdonly)
 		return 0;
-	__atomic_thread_fence(__ATOMIC_SEQ_CST); /* what was stored before is seen by whoever counts on from here */
-	enough = __atomic_load_n(&pm->n_sync_begun, __ATOMIC_SEQ_CST) + 1;
+	/* Written, not only read: what was stored before is seen by whoever counts on from here. */
+	enough = __atomic_fetch_add(&pm->n_sync_begun, 0, __ATOMIC_SEQ_CST) + 1;
 	pthread_mutex_lock(&pm->sync_lock);
 	if (!pm->sync_err && pm->n_sync_done < enough) {
 		uint64_t n = __atomic_add_fetch(&pm->n_sync_begun, 1, __ATOMIC_SEQ_CST);

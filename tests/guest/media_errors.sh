@@ -217,7 +217,7 @@ metadata()
 	cp $MNT/good.want /run/good
 	touch $MNT/last
 	sync
-	chunk=$("$PMFS2" info $DEV | awk '/^data block / { print $3 }')
+	chunk=$("$PMFS2" info --force-while-mounted $DEV | awk '/^data block / { print $3 }')
 	# Open files go on: what they need is in memory.
 	exec 7<$MNT/good
 	cat $MNT/good >/dev/null
