@@ -292,6 +292,7 @@ check_fsck
 check_apps
 check_faults
 suite "crash: explorer, quick level" 600 "$BUILD/tests/crash/crash-explore" --level quick --tap
+suite "crash: two operations, all" 900 "$BUILD/tests/crash/crash-explore" --class ace2 --cap 0 --tap
 suite "crash: seeded bugs, a sample" 400 env TAP=1 tests/crash/seeded-bugs.sh --sample 3
 step "bench: fences" 300 "$BUILD/bench/fences"
 suite "fuzz" 900 tests/fuzz/run.sh --tap --time 20 --flips 600

@@ -128,8 +128,8 @@ static ssize_t write_whole(struct vfs *vfs, const struct vfs_range *range, const
 
 	while (rest.len) {
 		n = vfs_write(vfs, &rest, data + (range->len - rest.len));
-		if (n < 0)
-			return n;
+		if (n <= 0)
+			return n ? n : -EIO;
 		rest.off += (uint64_t)n;
 		rest.len -= (uint64_t)n;
 	}
