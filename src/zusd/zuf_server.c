@@ -37,20 +37,14 @@ static int server_open(void *ctx, const struct zuf_open_args *args, struct zus_f
 		.dev_base = args->dev_base,
 		.dev_size = args->dev_size,
 	};
-	char *text = malloc(MOUNT_TEXT_MAX);
+	char text[MOUNT_TEXT_MAX] = "";
 	struct server_mount *m;
-	int err = text ? 0 : -ENOMEM;
+	int err = mount_open(zs->mounts, zs->loader, &spec, text, &m);
 
-	if (!err) {
-		text[0] = '\0';
-		err = mount_open(zs->mounts, zs->loader, &spec, text, &m);
-	}
 	if (err) {
-		log_error("%s", text ? text : "not enough memory");
-		free(text);
+		log_error("%s", text);
 		return err;
 	}
-	free(text);
 	m->transport = zs;
 	mount_serve_zuf(m, args->devno, server_invalidate, server_stats);
 	*out_fs = m->fs;
