@@ -281,7 +281,7 @@ if ! check_builds; then
 	exit 1
 fi
 # It takes one core as long as all others take, which wait more than they work.
-behind "guest 6.1" 2700 tests/guest/check.sh 6.1
+behind "guest 6.1" 3600 tests/guest/check.sh 6.1
 step "style: layers" 60 scripts/check-layers
 step "style: style" 120 scripts/check-style
 unit_tests unit "$BUILD"

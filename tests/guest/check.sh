@@ -15,7 +15,7 @@ trap 'rm -rf "$work"' EXIT
 n=0
 failed=0
 rows=()
-limit=1500
+limit=2400
 if [ "${1:-}" = --long ]; then
 	shift
 	limit=7200
