@@ -4,6 +4,8 @@ BUILD ?= build
 PREFIX ?= /usr/local
 DESTDIR ?=
 MESON_ARGS ?=
+# Guests at a time in check-guest-all: 3.5 GiB of memory and about a core each.
+GUESTS ?= 2
 
 .PHONY: all install deps try check check-asan check-tsan check-guest check-guest-all check-guest-debug
 .PHONY: bench bench-fences bench-fsck bench-guest bench-scale crash-long crash-mutate crash-seeded faults-long fuzz clean
@@ -75,7 +77,7 @@ check-guest: deps all
 	BUILD=$(abspath $(BUILD)) tests/guest/check.sh 6.1
 
 check-guest-all: deps all
-	BUILD=$(abspath $(BUILD)) tests/guest/check.sh --long all
+	BUILD=$(abspath $(BUILD)) tests/guest/check.sh -j $(GUESTS) --long all
 
 # On a kernel with KASAN, lockdep and others, which is built once.
 check-guest-debug: deps all

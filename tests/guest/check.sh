@@ -1,8 +1,11 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-3-Clause
-# The kernel module's tests in guests, as TAP for scripts/check.sh: check.sh [--long] [KERNEL...]   (default 6.1; "all": Debian's)
+# The kernel module's tests in guests, as TAP for scripts/check.sh:
+#
+#   check.sh [-j N] [--long] [KERNEL...]       KERNEL: 6.1 (default), 6.12, newest, debug; "all" is the first three
+#
 # Then a table with each bar and "ok" or "short". $BUILD is a finished build of this tree. --long: all of every suite, 100 kills.
-# GUEST_KILLS, GUEST_MODEL_S and others: see in_guest.sh.
+# -j N: N kernels at a time, each shown when it has ended. GUEST_KILLS, GUEST_MODEL_S and others: see in_guest.sh.
 #
 # "debug" is the kernel that looks for mistakes: some times slower, so it has fewer kills and applications, and cases of its own:
 # allocations that fail, one by one; what is left behind rmmod.
@@ -16,11 +19,16 @@ n=0
 failed=0
 rows=()
 limit=2400
+jobs=1
+if [ "${1:-}" = -j ]; then
+	jobs=${2:?"-j: how many?"}
+	shift 2
+fi
 if [ "${1:-}" = --long ]; then
 	shift
-	limit=7200
 	export GUEST_LEVEL=long
 fi
+[ "${GUEST_LEVEL:-}" != long ] || limit=7200
 
 row() # WHAT BAR FOUND OK
 {
@@ -142,16 +150,50 @@ check_kernel() # KERNEL ARGUMENT-OF-BOOT...
 	row "$1: kernel log" "clean" "exit $rc" "$([ $rc -le 1 ] && echo 0 || echo 1)"
 }
 
-[ "${1:-}" != all ] || set -- 6.1 6.12 newest
-for kernel in "${@:-6.1}"; do
-	if [ "$kernel" = debug ]; then
+check_one() # KERNEL
+{
+	if [ "$1" = debug ]; then
 		check_debug
-		continue
+		return
 	fi
-	check_kernel "$kernel" -m 2500 -s 1024 "$here/in_guest.sh"
-	[ ! -e "${ZUF_KO:-/nonexistent}" ] || check_media "$kernel"
-	[ "$kernel" != 6.1 ] || check_poison "$kernel"
-done
+	check_kernel "$1" -m 2500 -s 1024 "$here/in_guest.sh"
+	[ ! -e "${ZUF_KO:-/nonexistent}" ] || check_media "$1"
+	[ "$1" != 6.1 ] || check_poison "$1"
+}
+
+# Several at a time: each by a run of this script, whose cases and rows become ours. What is fetched and built is so before.
+check_beside() # KERNEL...
+{
+	local kernel tap found
+
+	for kernel in "$@"; do
+		"$here/build-module.sh" "$kernel" >/dev/null
+	done
+	for kernel in "$@"; do
+		[ "$(jobs -rp | wc -l)" -lt "$jobs" ] || wait -n
+		"$here/check.sh" "$kernel" >"$work/$kernel.tap" 2>&1 &
+	done
+	wait
+	for kernel in "$@"; do
+		tap=$work/$kernel.tap
+		sed -E '/^1\.\.[0-9]+$/,$d' "$tap" | awk -v n="$n" '/^(not )?ok [0-9]+ / { sub(/ok [0-9]+/, "ok " ++n) } { print }'
+		n=$((n + $(grep -cE '^(not )?ok [0-9]+ ' "$tap")))
+		mapfile -t found < <(sed -nE "/^1\.\.[0-9]+\$/,\$ s/^# ($kernel: .*)/\1/p" "$tap")
+		[ ${#found[@]} -gt 0 ] || found=("$kernel: its run did not come to its end: short")
+		rows+=("${found[@]}")
+		! printf '%s\n' "${found[@]}" | grep -q ' short *$' || failed=1
+	done
+}
+
+[ "${1:-}" != all ] || set -- 6.1 6.12 newest
+[ $# -gt 0 ] || set -- 6.1
+if [ "$jobs" -gt 1 ] && [ $# -gt 1 ]; then
+	check_beside "$@"
+else
+	for kernel in "$@"; do
+		check_one "$kernel"
+	done
+fi
 echo "1..$n"
 echo "#"
 printf '# %-60s %-14s %-10s %s\n' "zuf in the guest" bar found ""
