@@ -8,6 +8,7 @@
  *  2. All is in whole pages; device memory that would not be is not kept and not used.
  *  3. A reply that was on its way while the map changed (seq) is used by nobody else: it is not kept.
  *  4. An extent is inside of the device: checked when it comes in.
+ *  5. ZUF_EXT_UNWRITTEN is never without ZUF_EXT_HOLE: all but FIEMAP take it for a hole.
  */
 #include <linux/slab.h>
 
@@ -25,6 +26,12 @@ struct extent {
 };
 
 static struct kmem_cache *extent_cache;
+
+/* Whether dev_off says something. */
+static bool flags_have_blocks(u32 flags)
+{
+	return !(flags & ZUF_EXT_HOLE) || (flags & ZUF_EXT_UNWRITTEN);
+}
 
 int zuf_extents_init(void)
 {
@@ -72,7 +79,7 @@ bool zuf_extents_find(struct zuf_inode *zi, u64 off, struct zuf_map *out)
 	if (found) {
 		out->off = off;
 		out->len = e->end - off;
-		out->dev_off = e->flags & ZUF_EXT_HOLE ? 0 : e->dev_off + (off - e->off);
+		out->dev_off = flags_have_blocks(e->flags) ? e->dev_off + (off - e->off) : 0;
 		out->flags = e->flags;
 	}
 	read_unlock(&zi->ext_lock);
@@ -125,7 +132,7 @@ static void extent_link(struct zuf_inode *zi, struct extent *new)
 
 static void extent_cut_front(struct extent *e, u64 off)
 {
-	if (!(e->flags & ZUF_EXT_HOLE))
+	if (flags_have_blocks(e->flags))
 		e->dev_off += off - e->off;
 	e->off = off;
 }
@@ -157,7 +164,8 @@ static void extents_cut(struct zuf_inode *zi, u64 off, u64 end, struct extent **
 
 static bool extent_continues(const struct extent *a, u64 off, u64 dev_off, u32 flags)
 {
-	return a && a->end == off && a->flags == flags && ((flags & ZUF_EXT_HOLE) || a->dev_off + (a->end - a->off) == dev_off);
+	return a && a->end == off && a->flags == flags &&
+	       (!flags_have_blocks(flags) || a->dev_off + (a->end - a->off) == dev_off);
 }
 
 /* The range is free. Uses *new where no neighbour can take it over. */
@@ -237,14 +245,18 @@ static void extents_set(struct zuf_inode *zi, const struct zuf_map *map, const u
 
 /* --- replies ---------------------------------------------------------------------------------- */
 
+#define EXT_FLAGS (ZUF_EXT_HOLE | ZUF_EXT_SHARED | ZUF_EXT_UNWRITTEN)
+
 /* Bounds and alignment: what comes from the server is not believed. */
 static bool ext_is_sane(struct zuf_sb *zsb, const struct zuf_extent *ext, u64 off)
 {
 	u64 max = zsb->sb->s_maxbytes;
 
-	if (!ext->len || ext->len > max || off > max - ext->len || (ext->flags & ~(ZUF_EXT_HOLE | ZUF_EXT_SHARED)))
+	if (!ext->len || ext->len > max || off > max - ext->len || (ext->flags & ~EXT_FLAGS))
 		return false;
-	if (ext->flags & ZUF_EXT_HOLE)
+	if ((ext->flags & (ZUF_EXT_HOLE | ZUF_EXT_UNWRITTEN)) == ZUF_EXT_UNWRITTEN)
+		return false;
+	if (!flags_have_blocks(ext->flags))
 		return true;
 	return ext->dev_off < zsb->dev_size && ext->len <= zsb->dev_size - ext->dev_off &&
 	       !((ext->dev_off ^ off) & (PAGE_SIZE - 1));
@@ -266,9 +278,9 @@ int zuf_extents_keep(struct zuf_inode *zi, struct zuf_call *call, u64 off, u64 e
 		ext.len = min(ext.len, end - off);
 		map.off = round_down(off, PAGE_SIZE);
 		map.len = round_up(off + ext.len, PAGE_SIZE) - map.off;
-		map.dev_off = ext.flags & ZUF_EXT_HOLE ? 0 : round_down(ext.dev_off, PAGE_SIZE);
+		map.dev_off = flags_have_blocks(ext.flags) ? round_down(ext.dev_off, PAGE_SIZE) : 0;
 		map.flags = ext.flags;
-		if ((map.flags & ZUF_EXT_HOLE) || map.len <= zsb->dev_size - map.dev_off)
+		if (!flags_have_blocks(map.flags) || map.len <= zsb->dev_size - map.dev_off)
 			extents_set(zi, &map, seq);
 		off += ext.len;
 	}

@@ -193,6 +193,10 @@ static int report_begin(struct inode *inode, loff_t off, loff_t len, unsigned in
 		map.len = min_t(u64, map.len, len);
 	}
 	iomap_fill(zuf_sb_of(inode->i_sb), &map, 0, iomap);
+	if (map.flags & ZUF_EXT_UNWRITTEN) {
+		iomap->type = IOMAP_UNWRITTEN;
+		iomap->addr = map.dev_off - (map.off & (PAGE_SIZE - 1));
+	}
 	return 0;
 }
 

@@ -19,7 +19,7 @@
 
 #include "zuf.h"
 
-#define ZUF_FEATURES 0ULL
+#define ZUF_FEATURES ((u64)ZUF_FEATURE_UNWRITTEN)
 #define WATCH_INTERVAL HZ
 
 enum zuf_role {

@@ -168,6 +168,7 @@ struct zuf_request {
 
 #define ZUF_EXT_HOLE 1
 #define ZUF_EXT_SHARED 2 /* may be read, not written in place */
+#define ZUF_EXT_UNWRITTEN 4 /* with HOLE: it has its blocks already, at dev_off; only with ZUF_FEATURE_UNWRITTEN */
 
 /* Bytes of a file that lie one behind the other on the device. They follow each other, beginning at the request's off. */
 struct zuf_extent {
@@ -224,6 +225,9 @@ struct zuf_dirent {
 };
 
 /* --- ioctls of "channel" ---------------------------------------------------------------------- */
+
+/* zuf_server_arg.features */
+#define ZUF_FEATURE_UNWRITTEN 1 /* MAP may answer with ZUF_EXT_UNWRITTEN */
 
 struct zuf_server_arg {
 	__u32 version; /* in and out: ZUF_ABI_VERSION. -EPROTONOSUPPORT */

@@ -144,6 +144,7 @@ struct zus_rename {
 
 #define ZUS_EXT_HOLE 1u /* read: no block here, reads as zeros; dev_off is meaningless */
 #define ZUS_EXT_SHARED 2u /* may not be written in place by a holder that keeps it (reserved for clones, snapshots) */
+#define ZUS_EXT_UNWRITTEN 4u /* with HOLE, and only if ZUS_IO_UNWRITTEN asked: it has its blocks already, at dev_off */
 
 struct zus_extent {
 	uint64_t len; /* bytes, > 0 */
@@ -156,6 +157,7 @@ struct zus_extent {
 #define ZUS_IO_KILL_PRIV 2u /* write: clear suid/sgid as ZUS_SET_KILL_PRIV */
 #define ZUS_IO_SYNC 4u /* O_SYNC or O_DSYNC (no difference where rule 7 holds) */
 #define ZUS_IO_NOATIME 8u
+#define ZUS_IO_UNWRITTEN 16u /* read: tell preallocated blocks from holes; a plug-in may ignore it */
 
 /*
  * One transfer between io_begin() and io_end(). The caller fills node, off, len, flags, ext, ext_cap; io_begin() fills the rest.

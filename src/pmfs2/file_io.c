@@ -40,7 +40,7 @@ static int extent_add(struct zus_io *io, uint64_t len, uint64_t dev_off, uint32_
 {
 	struct zus_extent *last = io->n_ext ? &io->ext[io->n_ext - 1] : NULL;
 
-	if (last && last->flags == flags && ((flags & ZUS_EXT_HOLE) || last->dev_off + last->len == dev_off)) {
+	if (last && last->flags == flags && (flags == ZUS_EXT_HOLE || last->dev_off + last->len == dev_off)) {
 		last->len += len;
 	} else {
 		if (io->n_ext == io->ext_cap)
@@ -49,6 +49,18 @@ static int extent_add(struct zus_io *io, uint64_t len, uint64_t dev_off, uint32_
 	}
 	io->mapped += len;
 	return 1;
+}
+
+/* n bytes, from byte "in" of ext on. 0 if there is no room. */
+static int extent_add_found(struct zus_io *io, const struct map_extent *ext, uint64_t in, uint64_t n)
+{
+	uint64_t dev_off = (ext->block << PMFS2_BLOCK_SHIFT) + in;
+
+	if (ext->state == MAP_WRITTEN)
+		return extent_add(io, n, dev_off, 0);
+	if (ext->state == MAP_UNWRITTEN && unlikely(io->flags & ZUS_IO_UNWRITTEN))
+		return extent_add(io, n, dev_off, ZUS_EXT_HOLE | ZUS_EXT_UNWRITTEN);
+	return extent_add(io, n, 0, ZUS_EXT_HOLE);
 }
 
 /*
@@ -68,8 +80,7 @@ static int extents_map(struct fs *fs, struct transfer *t, struct zus_io *io, uin
 		n = u64_min(len - io->mapped, (ext.n << PMFS2_BLOCK_SHIFT) - in);
 		if (only_written && ext.state != MAP_WRITTEN)
 			return 1;
-		if (ext.state == MAP_WRITTEN ? !extent_add(io, n, (ext.block << PMFS2_BLOCK_SHIFT) + in, 0)
-					     : !extent_add(io, n, 0, ZUS_EXT_HOLE))
+		if (!extent_add_found(io, &ext, in, n))
 			return 0;
 	}
 	return 0;

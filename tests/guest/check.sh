@@ -143,7 +143,7 @@ check_kernel() # KERNEL ARGUMENT-OF-BOOT...
 	row_cases "$1" "pages in pipes when their file goes" "$log" pages_in_a_pipe
 	row_cases "$1" "names that a server died over" "$log" names_are_sure
 	row_cases "$1" "warm calls, programs, zusctl stats" "$log" "warm_|programs_|zusctl_"
-	row_cases "$1" "overlayfs, file handles" "$log" "upper_|handles_"
+	row_cases "$1" "overlayfs, file handles, FIEMAP" "$log" "upper_|handles_|fallocated_"
 	row_cases "$1" "applications: $(apps_of "$log")" "$log" app_
 	row_cases "$1" "server ended, killed with -9 $(kills_of "$log") times" "$log" "server_that_is_ended|open_file_without|[0-9]+_kills|without_a_server"
 	row_cases "$1" "a server that lies" "$log" a_server_that

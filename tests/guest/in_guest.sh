@@ -544,6 +544,34 @@ overlay_state()
 	[ "$(getfattr --only-values -n user.tag /mnt/ovl/c)" = kept ]
 }
 
+# Lines of filefrag as "first-last flag...", blocks of 4 KiB.
+layout_of()
+{
+	sync
+	filefrag -v "$1" | awk -F ':' '/^ +[0-9]+:/ { gsub(/[. ]+/, "-", $2); sub(/^-/, "", $2); print $2, $6 }' | tr -s ' \n' ' '
+}
+
+# Preallocated blocks are listed, and are what a hole is to everybody else.
+blocks_listed()
+{
+	local file=$MNT/prealloc
+
+	fallocate -l 64K $file
+	[ "$(layout_of $file)" = "0-15 last,unwritten,eof " ]
+	truncate -s 128K $file
+	yes | head -c 4096 | dd of=$file bs=4096 seek=4 conv=notrunc status=none
+	[ "$(layout_of $file)" = "0-3 unwritten 4-4 5-15 last,unwritten " ]
+	[ "$(tr -d '\0' <$file | wc -c)" = 4096 ]
+	fallocate -z -o 16K -l 4K $file
+	[ "$(tr -d '\0' <$file | wc -c)" = 0 ]
+	yes | head -c 131072 | dd of=$file bs=64K conv=notrunc status=none
+	! filefrag -v $file | grep unwritten
+	[ "$(tr -d 'y\n' <$file | wc -c)" = 0 ]
+	fallocate -p -o 64K -l 32K $file
+	fallocate -o 64K -l 16K $file
+	filefrag -v $file | grep -c unwritten | grep -qx 1
+}
+
 overlay_upper()
 {
 	mkdir -p $MNT/o/up $MNT/o/work /run/lower/dir /run/lower/tree /mnt/ovl
@@ -625,6 +653,7 @@ suite_use()
 	fresh_mount
 	tap_case "programs_run_from_it" 300 exec_and_link
 	tap_case "upper_layer_of_overlayfs" 300 overlay_upper
+	tap_case "fallocated_blocks_are_listed_as_unwritten" 120 blocks_listed
 	umount $MNT
 	report "memory_that_the_device_must_flush_is_refused" flushed_by_device
 	fresh_mount wait=30

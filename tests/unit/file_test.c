@@ -299,6 +299,49 @@ static void file_operations_need_few_fences(void)
 	rig_end(&r);
 }
 
+/* Extents of the whole file; of a hole only the length is compared. */
+static void check_layout(struct rig *r, uint32_t io_flags, const struct zus_extent *want, uint32_t n_want)
+{
+	struct zus_extent ext[8];
+	struct zus_io io = { .node = r->node, .len = 16 * MIB, .flags = io_flags, .ext = ext, .ext_cap = 8 };
+
+	CHECK_EQ(r->z->ops->io_begin(r->z, &io), 0);
+	CHECK_EQ(io.n_ext, n_want);
+	for (uint32_t i = 0; i < n_want && i < io.n_ext; i++) {
+		CHECK_EQ(ext[i].len, want[i].len);
+		CHECK_EQ(ext[i].flags, want[i].flags);
+		CHECK(ext[i].flags == ZUS_EXT_HOLE || ext[i].dev_off);
+	}
+	CHECK_EQ(r->z->ops->io_end(r->z, &io, io.mapped), 0);
+}
+
+static void file_preallocated_blocks_are_told_only_where_asked(void)
+{
+	const uint32_t pre = ZUS_EXT_HOLE | ZUS_EXT_UNWRITTEN;
+	uint8_t data[4096] = { 1 };
+	struct rig r;
+
+	/* 8 blocks preallocated, one of them written; a hole; a huge leaf, preallocated, to the middle of a page. */
+	rig_new(&r, 64 * MIB, 0);
+	CHECK_EQ(rig_falloc(&r, r.node, 0, 0, 8 * 4096), 0);
+	CHECK_EQ(rig_write(&r, r.node, 2 * 4096, data, 4096), 4096);
+	CHECK_EQ(rig_falloc(&r, r.node, 0, 2 * MIB, 2 * MIB), 0);
+	CHECK_EQ(rig_truncate(&r, r.node, 4 * MIB - 100), 0);
+	check_layout(&r, ZUS_IO_UNWRITTEN,
+		     (const struct zus_extent[]){ { .len = 2 * 4096, .flags = pre },
+						  { .len = 4096 },
+						  { .len = 5 * 4096, .flags = pre },
+						  { .len = 2 * MIB - 8 * 4096, .flags = ZUS_EXT_HOLE },
+						  { .len = 2 * MIB - 100, .flags = pre } },
+		     5);
+	check_layout(&r, 0,
+		     (const struct zus_extent[]){ { .len = 2 * 4096, .flags = ZUS_EXT_HOLE },
+						  { .len = 4096 },
+						  { .len = 4 * MIB - 100 - 3 * 4096, .flags = ZUS_EXT_HOLE } },
+		     3);
+	rig_end(&r);
+}
+
 /* --- attributes ------------------------------------------------------------------------------------------------------------- */
 
 static void set_flags(struct rig *r, uint32_t flags)
@@ -756,6 +799,7 @@ int main(int argc, char **argv)
 		TAP_CASE(file_limit_of_size_is_efbig),
 		TAP_CASE(file_sparse_16_tib_is_quick),
 		TAP_CASE(file_operations_need_few_fences),
+		TAP_CASE(file_preallocated_blocks_are_told_only_where_asked),
 		TAP_CASE(file_flags_and_kinds_are_enforced),
 		TAP_CASE(file_huge_leaves_move_whole),
 		TAP_CASE(file_write_kills_privileges_where_asked),

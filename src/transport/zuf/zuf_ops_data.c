@@ -60,7 +60,8 @@ static int extents_ok(const struct zus_fs *fs, const struct zus_io *io)
 
 		if (!e->len || e->len > io->len - sum)
 			return 0;
-		if (!(e->flags & ZUS_EXT_HOLE) && (e->dev_off > fs->size || e->len > fs->size - e->dev_off))
+		if ((!(e->flags & ZUS_EXT_HOLE) || (e->flags & ZUS_EXT_UNWRITTEN)) &&
+		    (e->dev_off > fs->size || e->len > fs->size - e->dev_off))
 			return 0;
 		sum += e->len;
 	}
@@ -142,6 +143,8 @@ int zuf_op_map(struct zuf_task *task)
 	int err;
 
 	io_init(&io, task->req, task->slot->ext, ZUS_IO_NOATIME);
+	if (task->slot->zt->features & ZUF_FEATURE_UNWRITTEN)
+		io.flags |= ZUS_IO_UNWRITTEN;
 	err = io_begin(fs, &io);
 	if (err)
 		return err;

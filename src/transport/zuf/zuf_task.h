@@ -29,6 +29,7 @@ struct zuf_transport {
 	const struct zuf_server_ops *ops;
 	void *ctx;
 	int server_fd;
+	uint64_t features; /* ZUF_FEATURE_*, of both sides */
 	struct zuf_mount *mounts[ZUF_MOUNTS_MAX]; /* atomic; by id modulo */
 	struct zuf_slot *slots;
 	uint32_t n_slots;

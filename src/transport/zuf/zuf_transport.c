@@ -36,13 +36,15 @@ static int channel_open(const struct zuf_transport *zt)
 
 static int server_open(struct zuf_transport *zt)
 {
-	struct zuf_server_arg arg = { .version = ZUF_ABI_VERSION };
+	struct zuf_server_arg arg = { .version = ZUF_ABI_VERSION, .features = ZUF_FEATURE_UNWRITTEN };
 
 	zt->server_fd = channel_open(zt);
 	if (zt->server_fd < 0)
 		return zt->server_fd;
-	if (!ioctl(zt->server_fd, ZUF_IOC_SERVER, &arg))
+	if (!ioctl(zt->server_fd, ZUF_IOC_SERVER, &arg)) {
+		zt->features = arg.features;
 		return 0;
+	}
 	if (errno == EPROTONOSUPPORT)
 		log_error("zuf: the kernel's module speaks version %u of the protocol, this server %u: use those of one release",
 			  arg.version, ZUF_ABI_VERSION);
