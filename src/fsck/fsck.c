@@ -202,9 +202,21 @@ static int intents_run(struct fsck *fk)
 	return err;
 }
 
+/* A backing file: what was repaired is on its storage before anything says so. */
+static int sync_repairs(struct fsck *fk)
+{
+	int err = pmem_sync(fk->disk.pm);
+
+	if (err)
+		snprintf(fk->res->error, sizeof(fk->res->error),
+			 "the repairs cannot be written to the storage: %s; it is not marked clean", strerror(-err));
+	return err;
+}
+
 /* The horizon that says how the run has ended. */
 static int finish(struct fsck *fk)
 {
+	uint32_t left;
 	int err = 0;
 
 	counts_take(fk);
@@ -213,14 +225,18 @@ static int finish(struct fsck *fk)
 	fk->res->n_left = fk->round_found + (fk->round_found && fk->marked);
 	if (err || pmem_n_bad(fk->disk.pm))
 		return err;
+	err = sync_repairs(fk);
+	if (err)
+		return err;
 	counts_take(fk);
 	fk->fixing = 1;
-	fk->hands_off = fk->round_found != 0;
+	left = fk->round_found;
+	fk->hands_off = left != 0;
 	if (fk->marked && !fsck_found(fk, FSCK_DAMAGE_MARK, "state block: a mount has found damage and left a mark")) {
-		fk->res->n_left += !fk->round_found;
+		fk->res->n_left += !left;
 		fk->round_unsafe++;
 	}
-	fix_horizon(fk, fk->round_unsafe ? PMFS2_CLEAN_DAMAGED : fk->round_found ? PMFS2_CLEAN_NO : PMFS2_CLEAN_YES);
+	fix_horizon(fk, fk->round_unsafe ? PMFS2_CLEAN_DAMAGED : left ? PMFS2_CLEAN_NO : PMFS2_CLEAN_YES);
 	return 0;
 }
 

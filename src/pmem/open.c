@@ -275,6 +275,7 @@ unmap:
 close_fd:
 	close_backing(pm);
 free_pm:
+	pthread_mutex_destroy(&pm->sync_lock);
 	free(pm);
 	return err;
 }

@@ -5,6 +5,7 @@
  */
 #include <pthread.h>
 
+#include "fsck/fsck.h"
 #include "media_rig.h"
 
 #define N_THREADS 8
@@ -154,8 +155,8 @@ static void unmount_when_sync_fails_is_not_clean(void)
 
 static int n_checked;
 
-/* The file as it is when it is synced: the newer horizon's mark. */
-static void look_at_mark(int n)
+/* Of the file as it is now: the newer horizon's. */
+static uint64_t mark(void)
 {
 	int fd = open(image, O_RDONLY | O_CLOEXEC);
 	struct pmfs2_state state;
@@ -164,7 +165,12 @@ static void look_at_mark(int n)
 	CHECK(fd >= 0 && pread(fd, &state, sizeof(state), BLOCK) == (ssize_t)sizeof(state));
 	close(fd);
 	newer = le64_get(state.horizon[1].written) > le64_get(state.horizon[0].written);
-	CHECK_EQ(le64_get(state.horizon[newer].clean), n == n_checked + 1 ? PMFS2_CLEAN_NO : PMFS2_CLEAN_YES);
+	return le64_get(state.horizon[newer].clean);
+}
+
+static void look_at_mark(int n)
+{
+	CHECK_EQ(mark(), n == n_checked + 1 ? PMFS2_CLEAN_NO : PMFS2_CLEAN_YES);
 }
 
 static void unmount_syncs_before_the_mark_and_after(void)
@@ -180,6 +186,29 @@ static void unmount_syncs_before_the_mark_and_after(void)
 	check_mark(1);
 }
 
+/* The mount was lost to an error of its storage, which goes on: the check says so, and the mark stays. */
+static void fsck_when_sync_fails_is_not_clean(void)
+{
+	const struct fsck_options opt = { .mode = FSCK_YES, .threads = 1 };
+	struct rig rig = file_rig();
+	struct fsck_result res;
+
+	file_new(&rig, "a", 8 * BLOCK, 1);
+	fail_next(1);
+	CHECK_EQ(rig.fs->ops->sync(rig.fs), -EIO);
+	rig.fs->ops->unmount(rig.fs);
+	for (int fails = 1; fails >= 0; fails--) {
+		image_open(&rig);
+		atomic_store(&fail_at, fails ? atomic_load(&n_syncs) + 1 : 0);
+		CHECK_EQ(fsck_run(rig.pm, &opt, &res), fails ? -EIO : 0);
+		CHECK_EQ(res.exit_bits & FSCK_EXIT_FAILED, fails ? FSCK_EXIT_FAILED : 0);
+		CHECK(!fails || strstr(res.error, "not marked clean"));
+		CHECK_EQ(mark(), fails ? PMFS2_CLEAN_DAMAGED : PMFS2_CLEAN_YES);
+		pmem_close(rig.pm);
+	}
+	check_mark(1);
+}
+
 int main(int argc, char **argv)
 {
 	static const struct tap_case cases[] = {
@@ -187,6 +216,7 @@ int main(int argc, char **argv)
 		TAP_CASE(error_is_told_to_fsyncs_at_once),
 		TAP_CASE(unmount_when_sync_fails_is_not_clean),
 		TAP_CASE(unmount_syncs_before_the_mark_and_after),
+		TAP_CASE(fsck_when_sync_fails_is_not_clean),
 	};
 
 	return tap_main(argc, argv, cases, ARRAY_SIZE(cases));
