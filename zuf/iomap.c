@@ -8,6 +8,7 @@
 #include <linux/dax.h>
 #include <linux/iomap.h>
 #include <linux/mm.h>
+#include <linux/sched/signal.h>
 
 #include "zuf.h"
 
@@ -184,6 +185,9 @@ static int report_begin(struct inode *inode, loff_t off, loff_t len, unsigned in
 	struct zuf_map map;
 	int err;
 
+	/* A server may tell one page at a time of a file that it calls large. */
+	if (fatal_signal_pending(current))
+		return -EINTR;
 	if (off >= i_size_read(inode)) {
 		map = (struct zuf_map){ .off = off, .len = len, .flags = ZUF_EXT_HOLE };
 	} else {

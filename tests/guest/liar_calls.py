@@ -1,10 +1,12 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-3-Clause
 """Random system calls below a directory for some seconds; every error is fine: liar_calls.py DIR SEED SECONDS"""
+import fcntl
 import mmap
 import os
 import random
 import signal
+import struct
 import sys
 import time
 
@@ -34,6 +36,11 @@ def op_map():
         m.close()
 
 
+def op_fiemap():
+    room = struct.pack('QQIIII', rand.randint(0, 1 << 20), 1 << 22, rand.randint(0, 1), 0, 50, 0)
+    fcntl.ioctl(rand.choice(fds), 0xC020660B, bytearray(room + bytes(50 * 56)))  # FS_IOC_FIEMAP
+
+
 OPS = [
     op_open, op_open,
     lambda: os.stat(path()),
@@ -59,6 +66,7 @@ OPS = [
     lambda: os.lseek(rand.choice(fds), rand.randint(0, 1 << 20), os.SEEK_HOLE),
     lambda: os.fsync(rand.choice(fds)),
     lambda: os.copy_file_range(rand.choice(fds), rand.choice(fds), 4096, 0, 0),
+    op_fiemap,
     op_map,
 ]
 end = time.monotonic() + seconds
