@@ -140,6 +140,21 @@ unlock:
 
 /* --- mount ------------------------------------------------------------------------------------ */
 
+/*
+ * Memory that a hypervisor keeps in its page cache (virtio-pmem): a fence does not make it durable. The dax core's mark alone
+ * does not tell: the object of a device that has gone serves the next one, its mark included (seen on Linux 6.12).
+ */
+static bool device_must_flush(struct zuf_sb *zsb)
+{
+	struct device *dev;
+
+	for (dev = disk_to_dev(zsb->sb->s_bdev->bd_disk); dev; dev = dev->parent) {
+		if (dev->bus && !strcmp(dev->bus->name, "virtio"))
+			return true;
+	}
+	return !dax_synchronous(zsb->dax_dev);
+}
+
 static int sb_open_device(struct zuf_sb *zsb, struct fs_context *fc)
 {
 	struct block_device *bdev = zsb->sb->s_bdev;
@@ -148,8 +163,7 @@ static int sb_open_device(struct zuf_sb *zsb, struct fs_context *fc)
 		errorf(fc, "%s: no direct access (DAX) to this device", zsb->source);
 		return -EOPNOTSUPP;
 	}
-	/* A fence does not make durable what a hypervisor keeps in its page cache (virtio-pmem). */
-	if (!dax_synchronous(zsb->dax_dev)) {
+	if (device_must_flush(zsb)) {
 		errorf(fc, "%s: its memory must be flushed by the device: mount it through FUSE", zsb->source);
 		return -EOPNOTSUPP;
 	}
