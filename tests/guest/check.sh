@@ -62,10 +62,10 @@ kills_of() # LOG
 	sed -n 's/^ok [0-9]* - \([0-9]*\)_kills_.*/\1/p' "$1"
 }
 
-# One boot's cases as cases of ours, and how it ended as one more; $rc.
+# One boot's cases as cases of ours, and how it ended as one more; $rc. A row for all of them: others show some by name.
 cases_of_boot() # KERNEL LOG ARGUMENT-OF-BOOT...
 {
-	local log=$2
+	local log=$2 bad
 
 	"$here/boot.sh" -k "$1" "${@:3}" >"$log" 2>"$work/err"
 	rc=$?
@@ -76,6 +76,8 @@ cases_of_boot() # KERNEL LOG ARGUMENT-OF-BOOT...
 	n=$((n + $(grep -cE '^(not )?ok [0-9]+ ' "$log")))
 	sed 's/^/# /' "$work/err"
 	echo "$([ $rc = 0 ] || [ $rc = 1 ] || echo 'not ')ok $((++n)) - $1: the guest ended well and its kernel's log is clean (exit $rc)"
+	bad=$(grep -c '^not ok' "$log")
+	row "$1: all $(grep -cE '^(not )?ok ' "$log") cases of one boot ($(basename "$log" .log))" "0 fail" "$bad" "$([ "$bad" = 0 ] && [ $rc = 0 ] && echo 0 || echo 1)"
 }
 
 # Pages that the hardware has lost, under a mount through FUSE: a boot of its own, which has them no more.
