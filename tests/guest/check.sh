@@ -139,6 +139,7 @@ check_kernel() # KERNEL ARGUMENT-OF-BOOT...
 	row_cases "$1" "model" "$log" model_
 	row_cases "$1" "memfs" "$log" memfs_
 	row_cases "$1" "64 MiB mapped: at most 64 faults" "$log" mapping_of
+	row_cases "$1" "the server maps the device in pages of 2 MiB" "$log" window_of
 	row_cases "$1" "zeros behind the end of file in mappings" "$log" tail_
 	row_cases "$1" "mappings of files that change" "$log" entries_
 	row_cases "$1" "attributes that change from several sides" "$log" attributes_

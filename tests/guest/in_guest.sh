@@ -307,6 +307,23 @@ huge_faults()
 	python3 -c 'import sys; d = open(sys.argv[1], "rb").read(); assert all(d[a] == a >> 12 & 255 for a in range(0, len(d), 4096))' $MNT/huge
 }
 
+server_faults()
+{
+	awk '{ print $10 + $12 }' "/proc/$SERVER_PID/stat"
+}
+
+# 16 MiB in small writes, which the server stores through its window: 4096 pages, 8 of them if they are of 2 MiB.
+window_is_huge()
+{
+	local before after
+
+	before=$(server_faults)
+	dd if=/dev/zero of=$MNT/small bs=4k count=4096 status=none
+	after=$(server_faults)
+	echo "$((after - before)) faults"
+	[ $((after - before)) -le 200 ]
+}
+
 # A warm stat, open, read, overwrite within one tick: no call but for the times.
 warm_is_silent()
 {
@@ -335,6 +352,7 @@ suite_huge()
 {
 	fresh_mount
 	tap_case "mapping_of_64_MiB_at_most_64_faults" 300 huge_faults
+	tap_case "window_of_the_server_has_pages_of_2_MiB" 300 window_is_huge
 	tap_case "warm_stat_open_read_call_nothing" 300 warm_is_silent
 	umount $MNT
 }
