@@ -332,7 +332,7 @@ warm_is_silent()
 	cat $MNT/warm >/dev/null
 	stat $MNT/warm >/dev/null
 	cat /sys/kernel/zuf/mounts/*/calls >/run/calls
-	for _ in $(seq 50); do
+	for _ in $(seq 20); do
 		stat $MNT/warm >/dev/null
 		cat $MNT/warm >/dev/null
 	done
