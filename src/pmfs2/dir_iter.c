@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Directories: iteration in order of the hash. The position is the hash of the entry given out last, so it means the same whatever
- * comes and goes meanwhile, buckets that split included. An entry that is there all the time is seen exactly once.
+ * Directories: iteration in order of the hash. The position is the hash of the entry given out last, so it means the same
+ * whatever comes and goes meanwhile, buckets that split included. An entry that is there all the time is seen exactly once. Two
+ * of one hash may be seen again when an answer ends between them; of more than an answer holds, which no honest image has, some
+ * are not seen: every listing comes to an end.
  *
  * Bound: a node without entries and a bucket without live entries are damage (dir_walk.h), so that no tree can keep us without an
  * entry for longer than two ways down; each bucket is checked against its place, so none is visited twice.
@@ -17,6 +19,7 @@ struct walk {
 	int level; /* of the lowest node that hash lies in, -1: none */
 	const le64 *nodes[DIR_LEVELS];
 	int seen[DIR_LEVELS]; /* the node has an entry, or we began in its middle */
+	uint64_t first; /* hash of the first entry that was given out, 0: none was */
 };
 
 /* By hash; insertion sort with falling gaps. */
@@ -40,7 +43,8 @@ static void list_sort(struct bucket_list *list)
 }
 
 /* 0, or 1 when emit had enough. The list was checked when it was collected: names have 1 to 255 bytes inside the block. */
-static int emit_entries(const struct pmfs2_bucket *b, const struct bucket_list *list, uint64_t from, dir_emit_fn emit, void *ctx)
+static int emit_entries(struct walk *w, const struct pmfs2_bucket *b, const struct bucket_list *list, uint64_t from,
+			dir_emit_fn emit, void *ctx)
 {
 	for (uint32_t i = 0; i < list->n; i++) {
 		const struct bucket_item *item = &list->items[i];
@@ -50,8 +54,10 @@ static int emit_entries(const struct pmfs2_bucket *b, const struct bucket_list *
 
 		if (item->hash < from)
 			continue;
-		if (i + 1 < list->n && list->items[i + 1].hash == item->hash)
-			next--; /* repeat rather than lose the others with this hash */
+		w->first = w->first ? w->first : item->hash;
+		/* Repeat rather than lose the others with this hash; but what began with them and cannot hold them goes on. */
+		if (i + 1 < list->n && list->items[i + 1].hash == item->hash && item->hash != w->first)
+			next--;
 		if (!emit(ctx, name, ino_type & ((1ull << PMFS2_INO_BITS) - 1), ino_type >> 40 & 0xff, next))
 			return 1;
 	}
@@ -74,7 +80,7 @@ static int visit_bucket(struct walk *w, uint64_t block, uint64_t from, dir_emit_
 		return dir_bucket_corrupt(&w->view, block, bad);
 	list_sort(&list);
 	w->hash = hash_prefix(w->hash, depth) + (1ull << (PMFS2_HASH_BITS - depth));
-	return emit_entries(b, &list, from, emit, ctx);
+	return emit_entries(w, b, &list, from, emit, ctx);
 }
 
 /* Leaves the nodes that w->hash no longer lies in. */

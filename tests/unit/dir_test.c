@@ -545,6 +545,70 @@ static void dir_every_flipped_bit_is_found_or_harmless(void)
 	rig_free(&r);
 }
 
+/* Gives all entries of the bucket one hash, as only an image that was made so has. Returns how many there are. */
+static uint32_t hashes_make_equal(struct pmfs2_bucket *b)
+{
+	uint64_t hash = le64_get(b->prefix) + 0x12345678, owner = le64_get(b->owner);
+	struct bucket_dyn dyn;
+
+	CHECK(!bucket_dyn_unpack(le64_get(b->dyn), &dyn));
+	for (uint32_t slot = 0; slot < dyn.slots; slot++) {
+		le64 *word = (le64 *)(uintptr_t)bucket_slot_word(b, slot);
+		uint32_t off = bucket_slot_off(bucket_slot_of(le64_get(*word), slot));
+		struct pmfs2_dirent *de = (struct pmfs2_dirent *)((uint8_t *)b + off);
+		uint64_t ino_type = le64_get(de->ino_type);
+
+		de->hash = le64_of(hash);
+		de->crc = le32_of(dirent_crc(owner, ino_type, hash, (struct zus_name){ de->name, ino_type >> 48 & 0xff }));
+		*word = le64_of(bucket_slot_set(le64_get(*word), slot, bucket_slot_value(off, hash)));
+	}
+	b->sum = le64_of(bucket_slots_sum(b, dyn.slots));
+	return dyn.slots;
+}
+
+struct answer {
+	uint64_t room, n, cookie;
+};
+
+static int answer_emit(void *ctx, struct zus_name name, uint64_t ino, uint32_t type, uint64_t next_cookie)
+{
+	struct answer *a = ctx;
+
+	if (!a->room)
+		return 0;
+	a->room--;
+	a->n++;
+	a->cookie = next_cookie;
+	return 1;
+}
+
+static void dir_of_equal_hashes_is_listed_to_an_end(void)
+{
+	char name[256];
+	struct rig r;
+
+	rig_new(&r, 8 * MIB);
+	for (uint32_t i = 0; i < 50; i++) {
+		make_name(name, i);
+		CHECK_EQ(rig_insert(&r, name, i + 1), 0);
+	}
+	uint64_t block = le64_get(r.dir->media->root) & PMFS2_ENTRY_BLOCK_MASK;
+	CHECK_EQ(hashes_make_equal((struct pmfs2_bucket *)(r.fs.pm->base + block * PMFS2_BLOCK_SIZE)), 50);
+	for (uint64_t room = 1; room <= 51; room += 10) {
+		struct answer a = { .n = 1 };
+		uint64_t sum = 0, answers = 0;
+
+		while (a.n && answers++ < 1000) {
+			a = (struct answer){ .room = room, .cookie = a.cookie };
+			CHECK_EQ(dir_iterate(&r.fs, r.dir, a.cookie, answer_emit, &a), 0);
+			sum += a.n;
+		}
+		CHECK(answers < 1000);
+		CHECK(room <= 50 || sum == 50);
+	}
+	rig_free(&r);
+}
+
 static void dir_garbage_words_never_crash(void)
 {
 	uint64_t seed = tap_seed();
@@ -622,6 +686,7 @@ int main(int argc, char **argv)
 		TAP_CASE(dir_on_a_full_device_says_enospc_and_still_removes),
 		TAP_CASE(dir_insert_and_remove_take_one_fence),
 		TAP_CASE(dir_every_flipped_bit_is_found_or_harmless),
+		TAP_CASE(dir_of_equal_hashes_is_listed_to_an_end),
 		TAP_CASE(dir_garbage_words_never_crash),
 		TAP_CASE(dir_hostile_trees_end_quickly),
 	};
