@@ -202,7 +202,7 @@ check_model()
 	root_suite "model pmfs2 cache=auto" 120 $ON_MOUNT pmfs2 2G cache=auto "$model" -t 40 @ /dev/shm
 	root_suite "model pmfs2 cache=none" 120 $ON_MOUNT pmfs2 2G cache=none "$model" -t 40 @ /dev/shm
 	# What the test once took for a difference and was its own doing.
-	suite "model, against itself" 60 "$model" -s 1795880461649505 -j 3 -T 0 -n 19807 /dev/shm /dev/shm
+	suite "model, against itself" 60 "$model" -s 1795880461649505 -j 1 -n 19807 /dev/shm /dev/shm
 	root_suite "model memfs" 120 $ON_MOUNT memfs 2G - "$model" -t 20 @ /dev/shm
 }
 
