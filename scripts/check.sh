@@ -211,7 +211,7 @@ check_apps()
 	local app
 
 	for app in git tree compile sqlite postgres fio stress; do
-		root_suite "apps $app" 300 $ON_MOUNT pmfs2 4G cache=auto "tests/apps/$app.sh" @
+		root_suite "apps $app" 600 $ON_MOUNT pmfs2 4G cache=auto "tests/apps/$app.sh" @
 	done
 	root_suite "apps sqlite cache=none" 200 $ON_MOUNT pmfs2 4G cache=none tests/apps/sqlite.sh @
 	root_suite "apps kill9" 200 tests/apps/kill9.sh
