@@ -115,7 +115,8 @@ check_debug()
 	local limit=$((limit * 4)) log=$work/debug.log
 
 	export GUEST_SLOW GUEST_KILLS GUEST_APPS
-	check_kernel debug -m 3500 -s 1024 "$here/in_guest.sh" readme session memfs posix model huge use apps kill liar watch
+	check_kernel debug -m 3500 -s 1024 "$here/in_guest.sh" readme session memfs posix model huge tail entries attrs gone use \
+		apps kill liar watch
 	row_cases debug "lockdep watched to the end" "$log" lockdep_
 	check_leaks debug
 }
