@@ -33,7 +33,7 @@ check: deps
 check-asan: deps
 	BUILD=$(abspath $(BUILD)) scripts/check.sh asan
 
-check-tsan: deps
+check-tsan: deps all
 	BUILD=$(abspath $(BUILD)) scripts/check.sh tsan
 
 # Tables with a bar and a verdict for each row; they fail if a row is short.

@@ -44,17 +44,22 @@ static int number(const char *text, uint64_t min, uint64_t max, uint64_t *out)
 int main(int argc, char **argv)
 {
 	static const struct option longs[] = {
-		{ "class", required_argument, NULL, 'c' }, { "jobs", required_argument, NULL, 'j' },
-		{ "list", no_argument, NULL, 'l' },	   { "only", required_argument, NULL, 'o' },
-		{ "seed", required_argument, NULL, 's' },  { "time", required_argument, NULL, 't' },
-		{ "help", no_argument, NULL, 'h' },	   { 0 },
+		{ "class", required_argument, NULL, 'c' },
+		{ "jobs", required_argument, NULL, 'j' },
+		{ "list", no_argument, NULL, 'l' },
+		{ "only", required_argument, NULL, 'o' },
+		{ "plan", no_argument, NULL, 'p' },
+		{ "seed", required_argument, NULL, 's' },
+		{ "time", required_argument, NULL, 't' },
+		{ "help", no_argument, NULL, 'h' },
+		{ 0 },
 	};
 	long cores = sysconf(_SC_NPROCESSORS_ONLN);
 	uint64_t jobs = cores > 0 ? (uint64_t)cores : 1, limit_s = 300;
 	struct mutate_options opt = { .seed = 1 };
 	int c, bad = 0;
 
-	while ((c = getopt_long(argc, argv, "c:j:lo:s:t:h", longs, NULL)) != -1) {
+	while ((c = getopt_long(argc, argv, "c:j:lo:ps:t:h", longs, NULL)) != -1) {
 		if (c == 'j')
 			bad |= number(optarg, 1, 1024, &jobs);
 		else if (c == 'c')
@@ -63,6 +68,8 @@ int main(int argc, char **argv)
 			opt.list = 1;
 		else if (c == 'o')
 			opt.only = optarg;
+		else if (c == 'p')
+			opt.plan = 1;
 		else if (c == 's')
 			bad |= number(optarg, 0, UINT64_MAX, &opt.seed);
 		else if (c == 't')

@@ -675,6 +675,17 @@ flushed_by_device()
 	done
 }
 
+helper_waits()
+{
+	local helper=$BUILD/src/tools/mount/mount.pmfs2
+
+	"$helper" $DEV $MNT -o wait=7,noatime
+	findmnt -no FSTYPE,OPTIONS $MNT | grep -qE '^pmfs2 +rw,noatime.*wait=7'
+	"$helper" $DEV $MNT -o remount,ro,wait=9
+	findmnt -no FSTYPE,OPTIONS $MNT | grep -qE '^pmfs2 +ro,.*wait=9'
+	"$BUILD/src/tools/mount/umount.pmfs2" $MNT
+}
+
 suite_use()
 {
 	fresh_mount
@@ -687,6 +698,7 @@ suite_use()
 	tap_case "zusctl_stats_shows_the_modules_counters" 300 stats_shown
 	report "handles_outlive_names_caches_server_and_mount" handles
 	umount $MNT
+	tap_case "mount_helper_hands_wait_to_the_module" 60 helper_waits
 }
 
 # --- server death -----------------------------------------------------------------------------------------------------------------------

@@ -391,7 +391,8 @@ mount8_inside()
 	done
 	mount --bind "$sbin" "$(realpath /sbin)"
 	image_new
-	mount -t pmfs2 "$IMAGE" "$A" -o noatime,cache=none
+	# An fstab may name what is for the kernel module.
+	mount -t pmfs2 "$IMAGE" "$A" -o noatime,cache=none,wait=5
 	mount | grep -q "^$IMAGE on $A type fuse.pmfs2 (rw,noatime,"
 	echo "hello, world" >"$A/hello"
 	mount -o remount,ro "$A"

@@ -59,6 +59,10 @@ static void mount_options_parse_when_ours_takes_values(void)
 	CHECK_EQ(opts.channel, CONTROL_CHANNEL_URING);
 	CHECK_EQ(parse("max_write=1048576"), 0);
 	CHECK_EQ(opts.max_write, 1 << 20);
+	CHECK_EQ(opts.wait_s, -1);
+	CHECK_EQ(parse("wait=5,size=1G,wait=86400"), 0);
+	CHECK_EQ(opts.wait_s, 86400);
+	CHECK(!strcmp(opts.plugin_options, "size=1G"));
 }
 
 static void mount_options_parse_when_wrong_names_the_option(void)
@@ -75,6 +79,12 @@ static void mount_options_parse_when_wrong_names_the_option(void)
 		"max_write=65M",
 		"max_write=4294967296K",
 		"max_write=",
+		"wait",
+		"wait=",
+		"wait=-1",
+		"wait=1s",
+		"wait=86401",
+		"wait=99999999999999999999",
 		"fstype=",
 		"fstype=../x",
 		"fstype=a b",

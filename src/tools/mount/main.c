@@ -22,7 +22,7 @@ static void usage(FILE *f)
 		   "     allow_other              other users may use the mount (default as root)\n"
 		   "     wait=SECONDS             over zuf: how long calls wait for a new server (default 0)\n"
 		   "     fstype=NAME              another plug-in of the server, as memfs\n"
-		   "  -f    check, do not mount     -s    leave out options that are not known\n"
+		   "  -f    check, do not mount     -s    leave out options that mount.pmfs2 does not know\n"
 		   "  -n    ignored                 -v    say what was done\n"
 		   "  -h    this text               -V    version\n");
 }

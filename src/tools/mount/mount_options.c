@@ -18,6 +18,7 @@
 #define OPTION_MAX 1024u /* bytes of one option */
 #define MAX_WRITE_MIN 4096u
 #define MAX_WRITE_MAX (16u << 20)
+#define WAIT_MAX_S 86400ul /* as the module has it */
 #ifndef MS_NOSYMFOLLOW
 #define MS_NOSYMFOLLOW 256
 #endif
@@ -72,6 +73,7 @@ void mount_options_init(struct mount_options *opts, const char *fstype)
 	opts->cache = CONTROL_CACHE_AUTO;
 	opts->channel = CONTROL_CHANNEL_AUTO;
 	opts->allow_other = -1;
+	opts->wait_s = -1;
 	snprintf(opts->fstype, sizeof(opts->fstype), "%s", fstype);
 }
 
@@ -152,6 +154,19 @@ static int parse_max_write(struct mount_options *opts, const char *value)
 	return 0;
 }
 
+static int parse_wait(struct mount_options *opts, const char *value)
+{
+	unsigned long n;
+	char *end;
+
+	errno = 0;
+	n = strtoul(value, &end, 10);
+	if (errno || end == value || *end || strspn(value, "0123456789") != strlen(value) || n > WAIT_MAX_S)
+		return -EINVAL;
+	opts->wait_s = (int)n;
+	return 0;
+}
+
 static int parse_fstype(struct mount_options *opts, const char *value)
 {
 	size_t len = strlen(value);
@@ -171,6 +186,7 @@ static const struct {
 	{ "cache", parse_cache, "auto or none" },
 	{ "channel", parse_channel, "auto, uring or dev" },
 	{ "max_write", parse_max_write, "bytes, a multiple of 4096 up to 16M, as 1048576, 1024K or 1M" },
+	{ "wait", parse_wait, "seconds, at most 86400" },
 	{ "fstype", parse_fstype, "the name of a plug-in, as pmfs2 or memfs" },
 };
 

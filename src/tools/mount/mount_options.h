@@ -17,6 +17,7 @@ struct mount_options {
 	enum control_cache cache;
 	enum control_channel channel;
 	int allow_other; /* -1: not said */
+	int wait_s; /* seconds; -1: not said */
 	int default_permissions;
 	int enable_uring;
 	int remount;

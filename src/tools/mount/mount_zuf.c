@@ -53,15 +53,32 @@ static int type_is_registered(const char *fstype, int *out_nodev)
 	return found;
 }
 
+/* What the kernel gets: the module's option, and the plug-in's. */
+struct zuf_data {
+	char text[MOUNT_OPTIONS_PLUGIN_MAX + 32];
+};
+
+static void data_build(struct zuf_data *data, const struct mount_options *opts)
+{
+	const char *plugin = opts->plugin_options;
+
+	if (opts->wait_s < 0)
+		snprintf(data->text, sizeof(data->text), "%s", plugin);
+	else
+		snprintf(data->text, sizeof(data->text), "wait=%d%s%s", opts->wait_s, plugin[0] ? "," : "", plugin);
+}
+
 int mount_zuf(const struct mount_job *job, const char *source, const char *dir)
 {
 	const struct mount_options *opts = &job->opts;
+	struct zuf_data data;
 	struct stat st;
 	int nodev;
 
 	if (!type_is_registered(opts->fstype, &nodev) || (!nodev && (stat(source, &st) || !S_ISBLK(st.st_mode))))
 		return 1;
-	if (!mount(source, dir, opts->fstype, opts->ms_flags, opts->plugin_options))
+	data_build(&data, opts);
+	if (!mount(source, dir, opts->fstype, opts->ms_flags, data.text))
 		return 0;
 	/* No DAX: through FUSE and the page cache it works. */
 	return errno == EOPNOTSUPP || errno == ENODEV ? 1 : -errno;
@@ -70,6 +87,8 @@ int mount_zuf(const struct mount_job *job, const char *source, const char *dir)
 int mount_zuf_remount(const struct mount_job *job, const char *dir)
 {
 	const struct mount_options *opts = &job->opts;
+	struct zuf_data data;
 
-	return mount(NULL, dir, NULL, opts->ms_flags | MS_REMOUNT, opts->plugin_options) ? -errno : 0;
+	data_build(&data, opts);
+	return mount(NULL, dir, NULL, opts->ms_flags | MS_REMOUNT, data.text) ? -errno : 0;
 }
