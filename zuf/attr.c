@@ -290,9 +290,11 @@ static void acl_forget(struct inode *inode)
 {
 	struct posix_acl *acl = get_cached_acl(inode, ACL_TYPE_ACCESS);
 
-	if (is_uncached_acl(acl) || !acl)
+	if (!acl)
 		return;
-	posix_acl_release(acl);
+	/* One that is being read is not kept either. */
+	if (!is_uncached_acl(acl))
+		posix_acl_release(acl);
 	forget_cached_acl(inode, ACL_TYPE_ACCESS);
 }
 

@@ -21,6 +21,8 @@ static inline void zuf_fillattr(struct user_namespace *ns, u32 mask, struct inod
 	generic_fillattr(ns, inode, stat);
 }
 #else
+/* generic_setlease() stood in fs.h before. */
+#include <linux/filelock.h>
 #define zuf_nop_idmap (&nop_mnt_idmap)
 #define zuf_setattr_prepare(idmap, dentry, attr) setattr_prepare(idmap, dentry, attr)
 static inline void zuf_fillattr(struct mnt_idmap *idmap, u32 mask, struct inode *inode, struct kstat *stat)

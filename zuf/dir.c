@@ -110,4 +110,5 @@ const struct file_operations zuf_dir_fops = {
 	.read = generic_read_dir,
 	.iterate_shared = zuf_readdir,
 	.fsync = dir_fsync,
+	.setlease = generic_setlease,
 };

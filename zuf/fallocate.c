@@ -162,6 +162,7 @@ static ssize_t copy_locked(struct file *in, loff_t in_off, struct file *out, lof
 {
 	loff_t size = i_size_read(file_inode(in));
 	ssize_t done = 0, n;
+	bool settled = false;
 	int err;
 
 	if (in_off >= size)
@@ -173,6 +174,11 @@ static ssize_t copy_locked(struct file *in, loff_t in_off, struct file *out, lof
 	while (done < len) {
 		n = copy_some(file_inode(in), in_off + done, file_inode(out), out_off + done,
 			      min_t(size_t, len - done, COPY_CHUNK));
+		/* What was deleted may be free space in a moment. */
+		if (n == -ENOSPC && !settled && !zuf_forgets_settle(zuf_sb_of(file_inode(in)->i_sb))) {
+			settled = true;
+			continue;
+		}
 		if (n <= 0)
 			return done ? done : n;
 		done += n;

@@ -259,6 +259,7 @@ const struct file_operations zuf_file_fops = {
 	.get_unmapped_area = thp_get_unmapped_area,
 	.splice_read = zuf_splice_read,
 	.splice_write = iter_file_splice_write,
+	.setlease = generic_setlease,
 	.fallocate = zuf_fallocate,
 	.copy_file_range = zuf_copy_file_range,
 };

@@ -430,6 +430,9 @@ static void hold_apply(struct inode *inode, const struct zuf_attr *attr, u64 epo
 	inode_add_ref(zi, epoch);
 	zuf_attr_apply(inode, attr);
 	zuf_extents_drop(zi, 0, U64_MAX);
+	/* A mapping may show zeros where the lost request has made a block: the next fault looks again. */
+	if (S_ISREG(inode->i_mode) && !mapping_empty(inode->i_mapping))
+		unmap_mapping_range(inode->i_mapping, 0, 0, 0);
 	forget_all_cached_acls(inode);
 	inode_set_flags(inode, 0, S_NOSEC);
 	if (!attr->nlink)

@@ -28,12 +28,11 @@ static int map_ask(struct inode *inode, enum zuf_op op, u64 off, u64 len)
 	call.in->off = off;
 	call.in->len = len;
 	err = zuf_call_send(&call);
-	if (!err && op == ZUF_OP_FILL) {
-		/* Replies to others that are on their way still call this a hole. */
+	/* Replies to others that are on their way still call this a hole; a lost one may have made its blocks. */
+	if (op == ZUF_OP_FILL && (!err || err == -ENOTCONN))
 		zuf_extents_drop(zi, off, off + len);
-		if (call.out.has_attr)
-			inode->i_blocks = call.out.attr.blocks;
-	}
+	if (!err && op == ZUF_OP_FILL && call.out.has_attr)
+		inode->i_blocks = call.out.attr.blocks;
 	if (!err)
 		err = zuf_extents_keep(zi, &call, off, U64_MAX, op == ZUF_OP_FILL ? NULL : &seq);
 	if (!err && !call.out.n_ext)
@@ -127,7 +126,7 @@ static void iomap_fill(struct zuf_sb *zsb, const struct zuf_map *map, unsigned i
 }
 
 /* A write fault on a hole. */
-static int fill_hole(struct inode *inode, u64 off, u64 len, struct zuf_map *map)
+static int fill_hole_once(struct inode *inode, u64 off, u64 len, struct zuf_map *map)
 {
 	struct zuf_inode *zi = zuf_i(inode);
 	int err = 0;
@@ -139,6 +138,16 @@ static int fill_hole(struct inode *inode, u64 off, u64 len, struct zuf_map *map)
 			err = -EIO;
 	}
 	mutex_unlock(&zi->alloc_lock);
+	return err;
+}
+
+/* What was deleted may be free space in a moment. */
+static int fill_hole(struct inode *inode, u64 off, u64 len, struct zuf_map *map)
+{
+	int err = fill_hole_once(inode, off, len, map);
+
+	if (unlikely(err == -ENOSPC) && !zuf_forgets_settle(zuf_sb_of(inode->i_sb)))
+		err = fill_hole_once(inode, off, len, map);
 	return err;
 }
 

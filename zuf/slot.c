@@ -110,7 +110,7 @@ void zuf_slot_kill(struct zuf_slot *slot)
 	spin_lock(&slot->cpu->lock);
 	list_del_init(&slot->link);
 	spin_unlock(&slot->cpu->lock);
-	slot->state = ZUF_SLOT_DEAD;
+	WRITE_ONCE(slot->state, ZUF_SLOT_DEAD);
 	if (slot->server)
 		wake_up_process(slot->server);
 	spin_unlock(&slot->lock);

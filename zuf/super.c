@@ -20,7 +20,7 @@
 u32 zuf_mount_flags(const struct super_block *sb)
 {
 	/* Which atime is due is decided here, not by the plug-in. */
-	return (sb_rdonly(sb) ? ZUF_MOUNT_RDONLY : 0) | ZUF_MOUNT_STRICTATIME;
+	return (READ_ONCE(zuf_sb_of((struct super_block *)sb)->want_rdonly) ? ZUF_MOUNT_RDONLY : 0) | ZUF_MOUNT_STRICTATIME;
 }
 
 static int attach_check(struct zuf_sb *zsb, struct zuf_call *call, struct zuf_mount_info *info)
@@ -63,6 +63,11 @@ static int attach_mount(struct zuf_sb *zsb, struct zuf_call *call)
 	struct zuf_mount_info info;
 	int err;
 
+	/* Who still stores to what the dead server had set aside comes to an end; nobody begins. */
+	if (zsb->attached_once) {
+		percpu_down_write(&zsb->store_lock);
+		percpu_up_write(&zsb->store_lock);
+	}
 	err = zuf_call_begin_attach(call, zsb, ZUF_OP_MOUNT, ZUF_NODE_ROOT);
 	if (err)
 		return err;
@@ -178,7 +183,12 @@ static struct zuf_sb *sb_new(struct super_block *sb, struct fs_context *fc)
 
 	if (!zsb)
 		return NULL;
+	if (percpu_init_rwsem(&zsb->store_lock)) {
+		kfree(zsb);
+		return NULL;
+	}
 	zsb->sb = sb;
+	zsb->want_rdonly = sb_rdonly(sb);
 	zsb->type = container_of(sb->s_type, struct zuf_type, fst);
 	zsb->wait_s = ctx->wait_s;
 	zsb->options = ctx->options;
@@ -231,6 +241,7 @@ static void sb_free(struct zuf_sb *zsb)
 	sb_close(zsb);
 	kfree(zsb->options);
 	kfree(zsb->source);
+	percpu_free_rwsem(&zsb->store_lock);
 	kfree(zsb);
 }
 
@@ -270,6 +281,7 @@ int zuf_fill_super(struct super_block *sb, struct fs_context *fc)
 	super_set_uuid(sb, zsb->info.uuid, sizeof(zsb->info.uuid));
 #endif
 	zsb->rdonly = sb_rdonly(sb);
+	zsb->want_rdonly = zsb->rdonly;
 	err = zuf_stats_new(zsb);
 	if (!err)
 		err = sb_make_root(zsb, &call.out.attr, zsb->epoch);
@@ -279,22 +291,33 @@ int zuf_fill_super(struct super_block *sb, struct fs_context *fc)
 	return err;
 }
 
+/* A server that takes over meanwhile is told what shall be: the VFS says it only when this has returned. */
+static int remount_send(struct zuf_sb *zsb, bool rdonly)
+{
+	struct zuf_call call;
+	int err = zuf_call_begin(&call, zsb, ZUF_OP_REMOUNT, ZUF_NODE_ROOT);
+
+	if (err)
+		return err;
+	WRITE_ONCE(zsb->want_rdonly, rdonly);
+	call.in->flags = zuf_mount_flags(zsb->sb);
+	err = zuf_call_send(&call);
+	zuf_call_end(&call);
+	if (err)
+		WRITE_ONCE(zsb->want_rdonly, sb_rdonly(zsb->sb));
+	return err;
+}
+
 int zuf_remount(struct super_block *sb, struct fs_context *fc)
 {
 	struct zuf_context *ctx = fc->fs_private;
 	struct zuf_sb *zsb = zuf_sb_of(sb);
-	struct zuf_call call;
 	int err;
 
 	sync_filesystem(sb);
 	zuf_forgets_flush(zsb);
 	if (((fc->sb_flags ^ sb->s_flags) & SB_RDONLY) && (fc->sb_flags_mask & SB_RDONLY)) {
-		err = zuf_call_begin(&call, zsb, ZUF_OP_REMOUNT, ZUF_NODE_ROOT);
-		if (err)
-			return err;
-		call.in->flags = (fc->sb_flags & SB_RDONLY ? ZUF_MOUNT_RDONLY : 0) | ZUF_MOUNT_STRICTATIME;
-		err = zuf_call_send(&call);
-		zuf_call_end(&call);
+		err = remount_send(zsb, fc->sb_flags & SB_RDONLY);
 		if (err)
 			return err;
 		WRITE_ONCE(zsb->rdonly, fc->sb_flags & SB_RDONLY);

@@ -118,6 +118,29 @@ static size_t copy_to_extents(struct zuf_call *call, struct iov_iter *from, size
 	return done;
 }
 
+/*
+ * The same, as long as the server lives that has set the extents aside. If it has ended, the mount is not attached to the next
+ * one before we are out, and nothing is copied behind that. -ERESTART: it has ended.
+ */
+static ssize_t copy_while_served(struct zuf_call *call, struct iov_iter *from, size_t len, bool *faulted)
+{
+	ssize_t copied = -ERESTART;
+	int id;
+
+	percpu_down_read(&call->zsb->store_lock);
+	if (!zuf_slot_is_dead(call->slot)) {
+		id = dax_read_lock();
+		pagefault_disable();
+		copied = copy_to_extents(call, from, len, faulted);
+		pagefault_enable();
+		dax_read_unlock(id);
+		/* Durable before the server writes the record that makes it reachable. */
+		wmb();
+	}
+	percpu_up_read(&call->zsb->store_lock);
+	return copied;
+}
+
 /* Map, copy, commit, under alloc_lock. Bytes, or a negative errno; -EAGAIN: the source has to be faulted in. */
 static ssize_t write_large(struct kiocb *iocb, struct iov_iter *from, size_t len)
 {
@@ -125,9 +148,7 @@ static ssize_t write_large(struct kiocb *iocb, struct iov_iter *from, size_t len
 	struct zuf_inode *zi = zuf_i(inode);
 	struct zuf_call call, mapped;
 	bool faulted = false;
-	size_t copied = 0;
-	ssize_t res;
-	int id;
+	ssize_t copied, res;
 
 	res = zuf_call_begin(&call, zuf_sb_of(inode->i_sb), ZUF_OP_MAP_WRITE, zi->node);
 	if (res)
@@ -139,13 +160,11 @@ static ssize_t write_large(struct kiocb *iocb, struct iov_iter *from, size_t len
 	if (res)
 		goto end;
 	len = min_t(u64, len, call.out.value);
-	id = dax_read_lock();
-	pagefault_disable();
-	copied = copy_to_extents(&call, from, len, &faulted);
-	pagefault_enable();
-	dax_read_unlock(id);
-	/* The data is durable before the server writes the record that makes it reachable. */
-	wmb();
+	copied = copy_while_served(&call, from, len, &faulted);
+	if (copied < 0) {
+		res = copied;
+		goto end;
+	}
 	mapped = call;
 	memset(call.in, 0, sizeof(*call.in));
 	call.in->op = ZUF_OP_COMMIT;
@@ -162,7 +181,7 @@ static ssize_t write_large(struct kiocb *iocb, struct iov_iter *from, size_t len
 	if (res)
 		iov_iter_revert(from, copied);
 	else
-		res = copied ? (ssize_t)copied : faulted ? -EAGAIN : -EIO;
+		res = copied ? copied : faulted ? -EAGAIN : -EIO;
 	/* The server died in between: what it had not committed never was. */
 	if (res == -ENOTCONN)
 		res = -ERESTART;
@@ -213,6 +232,9 @@ static ssize_t write_locked(struct kiocb *iocb, struct iov_iter *from, size_t le
 	/* What it had stored may stand behind the end. */
 	if (unlikely(res < 0))
 		zuf_tail_moved(zi);
+	/* It may have been done all the same. */
+	if (unlikely(res == -ERESTART))
+		zuf_extents_drop(zi, round_down(iocb->ki_pos, PAGE_SIZE), round_up(iocb->ki_pos + len, PAGE_SIZE));
 	mutex_unlock(&zi->alloc_lock);
 	return res;
 }

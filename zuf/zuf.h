@@ -21,6 +21,7 @@
 #include <linux/kref.h>
 #include <linux/llist.h>
 #include <linux/percpu.h>
+#include <linux/percpu-rwsem.h>
 #include <linux/posix_acl.h>
 #include <linux/rbtree.h>
 #include <linux/spinlock.h>
@@ -67,6 +68,12 @@ struct zuf_slot {
 	wait_queue_head_t caller_wq;
 	struct kref ref; /* the file, and whoever holds it */
 };
+
+/* Its server has ended: what was set aside for a request may be others' as soon as the mount is attached to the next. */
+static inline bool zuf_slot_is_dead(const struct zuf_slot *slot)
+{
+	return READ_ONCE(slot->state) == ZUF_SLOT_DEAD;
+}
 
 static inline struct zuf_request *zuf_slot_request(struct zuf_slot *slot)
 {
@@ -146,6 +153,8 @@ struct zuf_sb {
 	struct zuf_mount_info info;
 	u32 mount_flags; /* as asked for */
 	bool rdonly; /* nothing is stored to the device; changes before sb_rdonly() does */
+	bool want_rdonly; /* what a server is told; changes before the server and sb_rdonly() do */
+	struct percpu_rw_semaphore store_lock; /* held by who stores to blocks that only its slot's server has set aside */
 	struct llist_head forgets;
 	atomic_t n_forgets;
 	atomic_t n_async; /* slots that work for this mount with nobody waiting */

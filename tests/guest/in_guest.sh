@@ -686,12 +686,24 @@ helper_waits()
 	"$BUILD/src/tools/mount/umount.pmfs2" $MNT
 }
 
+leases_given()
+{
+	echo x >$MNT/leased
+	python3 - $MNT/leased <<-'END'
+	import fcntl, os, sys
+	fd = os.open(sys.argv[1], os.O_RDONLY)
+	fcntl.fcntl(fd, fcntl.F_SETLEASE, fcntl.F_RDLCK)
+	assert fcntl.fcntl(fd, fcntl.F_GETLEASE) == fcntl.F_RDLCK
+	END
+}
+
 suite_use()
 {
 	fresh_mount
 	tap_case "programs_run_from_it" 300 exec_and_link
 	tap_case "upper_layer_of_overlayfs" 300 overlay_upper
 	tap_case "fallocated_blocks_are_listed_as_unwritten" 120 blocks_listed
+	tap_case "leases_are_given" 60 leases_given
 	umount $MNT
 	report "memory_that_the_device_must_flush_is_refused" flushed_by_device
 	fresh_mount wait=30

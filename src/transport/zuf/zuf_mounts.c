@@ -25,9 +25,35 @@
 
 struct zuf_mount *zuf_mount_get(struct zuf_transport *zt, uint32_t id)
 {
-	struct zuf_mount *zm = __atomic_load_n(&zt->mounts[id % ZUF_MOUNTS_MAX], __ATOMIC_ACQUIRE);
+	for (uint32_t i = 0; i < ZUF_MOUNTS_MAX; i++) {
+		uint32_t at = (id + i) % ZUF_MOUNTS_MAX;
 
-	return zm && zm->id == id ? zm : NULL;
+		if (likely(__atomic_load_n(&zt->mount_ids[at], __ATOMIC_ACQUIRE) == id))
+			return __atomic_load_n(&zt->mounts[at], __ATOMIC_ACQUIRE);
+	}
+	return NULL;
+}
+
+/* Sets a place aside. -EMFILE: there is none, or the number is in use. */
+static int place_take(struct zuf_transport *zt, uint32_t id, uint32_t *out_at)
+{
+	if (!id || zuf_mount_get(zt, id))
+		return -EMFILE;
+	for (uint32_t i = 0; i < ZUF_MOUNTS_MAX; i++) {
+		uint32_t at = (id + i) % ZUF_MOUNTS_MAX, none = 0;
+
+		if (__atomic_compare_exchange_n(&zt->mount_ids[at], &none, id, 0, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED)) {
+			*out_at = at;
+			return 0;
+		}
+	}
+	return -EMFILE;
+}
+
+static void place_free(struct zuf_transport *zt, uint32_t at)
+{
+	__atomic_store_n(&zt->mounts[at], NULL, __ATOMIC_RELEASE);
+	__atomic_store_n(&zt->mount_ids[at], 0, __ATOMIC_RELEASE);
 }
 
 /* Maps the device's memory, at an address that lets the kernel use pages of 2 MiB. */
@@ -151,7 +177,6 @@ static int plugin_open(struct zuf_task *task, struct zuf_mount *zm, const struct
 int zuf_op_mount(struct zuf_task *task)
 {
 	struct zuf_transport *zt = task->slot->zt;
-	struct zuf_mount **place = &zt->mounts[task->req->mount % ZUF_MOUNTS_MAX];
 	struct mount_words *words = malloc(sizeof(*words));
 	struct zuf_mount *zm = calloc(1, sizeof(*zm));
 	int err = words && zm ? words_read(task, words) : -ENOMEM;
@@ -160,9 +185,10 @@ int zuf_op_mount(struct zuf_task *task)
 		goto free_words;
 	zm->id = task->req->mount;
 	zm->dev_fd = -1;
-	if (__atomic_load_n(place, __ATOMIC_ACQUIRE))
-		err = -EMFILE;
-	if (!err && task->req->len)
+	err = place_take(zt, zm->id, &zm->place);
+	if (err)
+		goto free_words;
+	if (task->req->len)
 		err = device_map(zt, zm);
 	if (!err)
 		err = plugin_open(task, zm, words);
@@ -173,12 +199,13 @@ int zuf_op_mount(struct zuf_task *task)
 		zt->ops->close(zt->ctx, zm->handle);
 		goto free_mount;
 	}
-	__atomic_store_n(place, zm, __ATOMIC_RELEASE);
+	__atomic_store_n(&zt->mounts[zm->place], zm, __ATOMIC_RELEASE);
 	free(words);
 	return 0;
 free_mount:
 	if (zm->dev_base || zm->dev_fd >= 0)
 		log_error("zuf: cannot open %s: %s", words->device, strerror(-err));
+	place_free(zt, zm->place);
 	mount_free(zm);
 	zm = NULL;
 free_words:
@@ -189,7 +216,7 @@ free_words:
 
 static void mount_close(struct zuf_transport *zt, struct zuf_mount *zm)
 {
-	__atomic_store_n(&zt->mounts[zm->id % ZUF_MOUNTS_MAX], NULL, __ATOMIC_RELEASE);
+	place_free(zt, zm->place);
 	zt->ops->close(zt->ctx, zm->handle);
 	mount_free(zm);
 }

@@ -15,6 +15,7 @@
 
 struct zuf_mount {
 	uint32_t id; /* the kernel's */
+	uint32_t place; /* in zuf_transport.mounts */
 	struct zus_fs *fs;
 	struct vfs *vfs;
 	void *handle; /* the server's */
@@ -30,7 +31,8 @@ struct zuf_transport {
 	void *ctx;
 	int server_fd;
 	uint64_t features; /* ZUF_FEATURE_*, of both sides */
-	struct zuf_mount *mounts[ZUF_MOUNTS_MAX]; /* atomic; by id modulo */
+	uint32_t mount_ids[ZUF_MOUNTS_MAX]; /* atomic; from the id modulo on, the first that was free; 0: free */
+	struct zuf_mount *mounts[ZUF_MOUNTS_MAX]; /* atomic; NULL: free, or not mounted yet */
 	struct zuf_slot *slots;
 	uint32_t n_slots;
 	int stopping; /* atomic */
