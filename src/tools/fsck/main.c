@@ -65,8 +65,8 @@ static int check(struct talk *talk, struct pmem *pm)
 		say_error("%s: %s", opts->path, res.error);
 	else
 		talk_summary(talk, &res);
-	synced = err || opts->mode == FSCK_CHECK ? 0 : pmem_sync(pm);
-	if (synced) {
+	synced = opts->mode == FSCK_CHECK ? 0 : pmem_sync(pm);
+	if (synced && !err) {
 		say_error("%s: cannot be written to its storage: %s; see dmesg and df", opts->path, strerror(-synced));
 		res.exit_bits |= FSCK_EXIT_FAILED;
 	}
