@@ -17,10 +17,10 @@
 
 #define ZUF_BLOCK_BITS 12
 
-u32 zuf_mount_flags(const struct super_block *sb)
+static u32 mount_flags(const struct zuf_sb *zsb)
 {
 	/* Which atime is due is decided here, not by the plug-in. */
-	return (READ_ONCE(zuf_sb_of((struct super_block *)sb)->want_rdonly) ? ZUF_MOUNT_RDONLY : 0) | ZUF_MOUNT_STRICTATIME;
+	return (READ_ONCE(zsb->want_rdonly) ? ZUF_MOUNT_RDONLY : 0) | ZUF_MOUNT_STRICTATIME;
 }
 
 static int attach_check(struct zuf_sb *zsb, struct zuf_call *call, struct zuf_mount_info *info)
@@ -75,7 +75,7 @@ static int attach_mount(struct zuf_sb *zsb, struct zuf_call *call)
 	zuf_call_name2(call, options, strlen(options));
 	call->in->len = zsb->dev_size;
 	call->in->rdev = zsb->sb->s_dev;
-	call->in->flags = zuf_mount_flags(zsb->sb) | (zsb->attached_once ? ZUF_MOUNT_REATTACH : 0);
+	call->in->flags = mount_flags(zsb) | (zsb->attached_once ? ZUF_MOUNT_REATTACH : 0);
 	err = zuf_call_data(call, zsb->type->name, ZUF_TYPE_MAX);
 	if (!err)
 		err = zuf_call_send_once(call);
@@ -104,7 +104,7 @@ static int attach_finish(struct zuf_sb *zsb, u64 epoch)
 	err = zuf_call_begin_attach(&call, zsb, ZUF_OP_REMOUNT, ZUF_NODE_ROOT);
 	if (err)
 		return err;
-	call.in->flags = zuf_mount_flags(zsb->sb);
+	call.in->flags = mount_flags(zsb);
 	err = call.slot->epoch == epoch ? zuf_call_send_once(&call) : -ENOTCONN;
 	zuf_call_end(&call);
 	return err;
@@ -300,7 +300,7 @@ static int remount_send(struct zuf_sb *zsb, bool rdonly)
 	if (err)
 		return err;
 	WRITE_ONCE(zsb->want_rdonly, rdonly);
-	call.in->flags = zuf_mount_flags(zsb->sb);
+	call.in->flags = mount_flags(zsb);
 	err = zuf_call_send(&call);
 	zuf_call_end(&call);
 	if (err)

@@ -151,7 +151,6 @@ struct zuf_sb {
 	u64 epoch; /* of the server that knows this mount and its inodes */
 	u64 mount_epoch; /* of the one that has answered MOUNT; changes under attach_lock */
 	struct zuf_mount_info info;
-	u32 mount_flags; /* as asked for */
 	bool rdonly; /* nothing is stored to the device; changes before sb_rdonly() does */
 	bool want_rdonly; /* what a server is told; changes before the server and sb_rdonly() do */
 	struct percpu_rw_semaphore store_lock; /* held by who stores to blocks that only its slot's server has set aside */
@@ -398,7 +397,6 @@ int zuf_fill_super(struct super_block *sb, struct fs_context *fc);
 int zuf_attach(struct zuf_call *call);
 void zuf_kill_block_super(struct super_block *sb);
 void zuf_kill_anon_super(struct super_block *sb);
-u32 zuf_mount_flags(const struct super_block *sb);
 int zuf_remount(struct super_block *sb, struct fs_context *fc);
 void zuf_devmaps_kill(struct zuf_sb *zsb);
 /* Takes [off, off + len) of the device from the server; a touch asks the device again. Under zuf_server_lock. */
